@@ -1,0 +1,56 @@
+"""Findings: what a check saw, as one frame from the reader to the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+REJECT_CLAIM = "reject_claim"
+REJECT_LINE = "reject_line"
+ADJUST_AMOUNT = "adjust_amount"
+WARN = "warn"
+SEVERITIES = (REJECT_CLAIM, REJECT_LINE, ADJUST_AMOUNT, WARN)
+
+FINDING_COLUMNS = {
+    "claim": "Int64",  # position of the claim in the delivery; NA: a finding of the delivery as a whole
+    "rule": "str",
+    "severity": "str",  # one of SEVERITIES; "" = as the rule book says
+    "table": "str",  # official table name, or NA
+    "row": "Int64",  # position from 1 of the row in this claim's table; NA: a claim-level finding
+    "field": "str",  # official element name, or NA
+    "observed": "str",  # as sent; `catalogue.complete` masks personal fields
+    "expected": "str",
+    "correct_field": "str",  # field of the line that the rule corrects (see claim_rules.outcome), or NA
+    "correct_value": "Int64",  # the right value in the unit of `claim_rules.lines`, or NA
+    "detail_vi": "str",  # what to add to the rule's message, or NA
+    "detail_en": "str",
+}
+"""Columns of the raw findings that readers, expectations and rules produce."""
+
+
+def findings(rows: Iterable[dict[str, Any]] | pd.DataFrame = ()) -> pd.DataFrame:
+    """A frame of FINDING_COLUMNS from rows or a frame that give some of them; the others are NA.
+
+    Raises ValueError for a column that is not one of them.
+    """
+    given = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
+    unknown = set(given.columns) - set(FINDING_COLUMNS)
+    if unknown:
+        raise ValueError(f"not columns of findings: {sorted(unknown)}")
+    out: dict[str, pd.Series] = {}
+    for name, dtype in FINDING_COLUMNS.items():
+        if name in given.columns:
+            out[name] = given[name].reset_index(drop=True).astype(dtype)
+        elif name == "severity":
+            out[name] = pd.Series([""] * len(given), dtype="str")
+        else:
+            out[name] = pd.Series([pd.NA] * len(given), dtype=dtype)
+    return pd.DataFrame(out)
+
+
+def concat(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Findings of several frames, in the order given."""
+    kept = [frame for frame in frames if len(frame)]
+    return pd.concat(kept, ignore_index=True) if kept else findings()

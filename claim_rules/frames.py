@@ -1,0 +1,93 @@
+"""Claim tables as frames: the one shape in which claims travel between reading, checking, appraising and writing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+CLAIM_COLUMNS = {
+    "claim": "int64",  # position of the HOSO in the delivery, from 0
+    "MA_LK": "str",  # of XML1; of the first table that has one when XML1 cannot be read; NA when unknown
+    "MA_CSKCB": "str",  # the envelope's facility
+    "decision": "str",  # "4210", "130", "4750" or "3176"; NA when no table could be read
+    "readable": "bool",  # False: nothing of this claim may be appraised (its STR finding says why)
+}
+"""Columns of `ClaimTables.claims`, one row per HOSO read, in order of position."""
+
+KEY_COLUMNS = ("claim", "row")
+"""Columns that every claim table has besides the official elements: `claim` as above, `row` the row's
+position from 1 within this claim's table (both int64)."""
+
+
+def empty_claims() -> pd.DataFrame:
+    """A claims frame without rows."""
+    return pd.DataFrame({name: pd.Series([], dtype=dtype) for name, dtype in CLAIM_COLUMNS.items()})
+
+
+@dataclass
+class ClaimTables:
+    """All claims of one delivery.
+
+    claims: frame of CLAIM_COLUMNS, one row per HOSO.
+    tables: official table name ("XML1" ...) -> frame of KEY_COLUMNS and the official elements of
+        that table as text (dtype `str`): exactly what was sent; an absent element is NA, an empty
+        one "". Every element of the dictionary is a column, in its order; a table that no claim
+        has is absent from the mapping. Rows are ordered by (claim, row).
+    unknown: frame (claim, table, row, element, value) of elements that the dictionary lacks.
+    """
+
+    claims: pd.DataFrame
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    unknown: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(
+            {
+                "claim": pd.Series([], dtype="int64"),
+                "table": pd.Series([], dtype="str"),
+                "row": pd.Series([], dtype="int64"),
+                "element": pd.Series([], dtype="str"),
+                "value": pd.Series([], dtype="str"),
+            }
+        )
+    )
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        return self.tables[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.tables
+
+    def items(self) -> Iterator[tuple[str, pd.DataFrame]]:
+        return iter(self.tables.items())
+
+    def only(self, claims: pd.Series | Mapping[int, object] | set[int]) -> ClaimTables:
+        """The same tables, restricted to the claim positions given."""
+        wanted = set(claims)
+        return ClaimTables(
+            self.claims[self.claims["claim"].isin(wanted)].reset_index(drop=True),
+            {name: frame[frame["claim"].isin(wanted)].reset_index(drop=True) for name, frame in self.tables.items()},
+            self.unknown[self.unknown["claim"].isin(wanted)].reset_index(drop=True),
+        )
+
+
+def line_numbers(frame: pd.DataFrame) -> pd.Series:
+    """Number by which a report names each row of one claim table (int64, aligned with `frame`).
+
+    The row's STT as an integer; where STT is missing, not a positive integer or repeated within the
+    claim, the row's position from 1. If that would give two rows of a claim the same number, all
+    rows of that claim's table are numbered by position. Source: contracts, report, "line".
+    """
+    position = frame["row"].astype("int64")
+    if "STT" not in frame.columns or frame.empty:
+        return position
+    text = frame["STT"].fillna("").str.strip()
+    usable = text.str.fullmatch(r"[0-9]{1,9}")
+    number = pd.to_numeric(text.where(usable, "0")).astype("int64")
+    usable &= number > 0
+    repeated = pd.DataFrame({"claim": frame["claim"], "number": number.where(usable, -position)}).duplicated(keep=False)
+    line = number.where(usable & ~repeated, position)
+    clash = pd.DataFrame({"claim": frame["claim"], "line": line}).duplicated(keep=False)
+    if clash.any():
+        line = line.where(~frame["claim"].isin(frame.loc[clash, "claim"]), position)
+    return line.astype("int64")

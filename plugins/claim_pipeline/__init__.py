@@ -1,0 +1,1 @@
+"""The steps from a hospital's file to a recorded outcome: plain Python, no Airflow."""

@@ -1,0 +1,54 @@
+"""All settings of the product, from the environment (prefix GIAMDINH_)."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """One value, one environment variable: GIAMDINH_ + the name in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix="GIAMDINH_", extra="ignore")
+
+    home: Path = Field(Path("var"), description="Folder of everything the product writes unless said otherwise")
+    database_url: str = Field("", description="SQLAlchemy URL of PostgreSQL; empty: embedded PostgreSQL under home")
+    inbox: Path | None = Field(None, description="Folder of the facilities' inboxes; empty: home/inbox")
+    outbox: Path | None = Field(None, description="Folder of the facilities' outboxes; empty: home/outbox")
+    reference: Path | None = Field(None, description="Drop folder for reference data; empty: home/reference")
+    archive_url: str = Field("", description="fsspec URL of the archive; empty: home/archive")
+    settle_seconds: float = Field(30.0, description="A file is whole when size and mtime stood still so long")
+    poll_seconds: float = Field(2.0, description="Seconds between two looks at the inboxes")
+    batch_claims: int = Field(1000, description="Deliveries are put in one task until they hold so many claims")
+    max_file_mib: int = Field(2048, description="A larger delivery is quarantined as too-large")
+    max_unpacked_mib: int = Field(8192, description="A zip that unpacks to more is quarantined as too-large")
+    max_claims: int = Field(200_000, description="A delivery with more claims is quarantined as too-large")
+
+    @property
+    def inbox_folder(self) -> Path:
+        return self.inbox or self.home / "inbox"
+
+    @property
+    def outbox_folder(self) -> Path:
+        return self.outbox or self.home / "outbox"
+
+    @property
+    def reference_folder(self) -> Path:
+        return self.reference or self.home / "reference"
+
+    @property
+    def archive_location(self) -> str:
+        return self.archive_url or str(self.home / "archive")
+
+    @property
+    def work_folder(self) -> Path:
+        return self.home / "work"
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process (read once; `settings.cache_clear()` reads them again)."""
+    return Settings()  # type: ignore[call-arg]

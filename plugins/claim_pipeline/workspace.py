@@ -1,0 +1,114 @@
+"""The working folder of one delivery: what the steps hand to each other, as files named by the delivery."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from claim_rules.frames import ClaimTables, empty_claims
+
+
+@dataclass
+class Delivery:
+    """What is known of one delivery; the `delivery` object of the report comes from here.
+
+    status: "received", "extracted", "transformed", "validated", "appraised", "recorded", "answered" or
+    "quarantined" (then reason has code, message_vi, message_en). received_at: ISO 8601 with zone.
+    MA_CSKCB: facility of the inbox; without one (giamdinh check) the envelope's.
+    """
+
+    file: str
+    sha256: str
+    MA_CSKCB: str | None = None
+    format: str | None = None
+    received_at: str | None = None
+    declared_claims: int | None = None
+    read_claims: int | None = None
+    status: str = "received"
+    reason: dict[str, str] | None = None
+    inbox_facility: str | None = None  # the inbox it came through; None in giamdinh check
+    created_on: str | None = None  # NGAYLAP of the envelope, as sent
+    signed: bool = False  # CHUKYDONVI has content
+    unknown_columns: list[str] | None = None  # headers that the mapping profile does not know
+
+
+class Workspace:
+    """Files of one delivery under one folder. Every write is atomic (written aside, then renamed), so a
+    step that is killed and run again leaves the same files."""
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def source(self) -> Path:
+        """The delivery's bytes as received."""
+        return self.folder / "source"
+
+    @property
+    def submission(self) -> Path:
+        """The claim XML that stands for this delivery."""
+        return self.folder / "submission.xml"
+
+    @property
+    def report(self) -> Path:
+        return self.folder / "report.json"
+
+    @property
+    def delivery(self) -> Delivery:
+        known = {f.name for f in fields(Delivery)}
+        data = json.loads((self.folder / "delivery.json").read_text("utf-8"))
+        return Delivery(**{name: value for name, value in data.items() if name in known})
+
+    @delivery.setter
+    def delivery(self, value: Delivery) -> None:
+        self.write_json("delivery.json", asdict(value))
+
+    def write_json(self, name: str, value: Any) -> None:
+        aside = self.folder / f".{name}.part"
+        aside.write_text(json.dumps(value, ensure_ascii=False, indent=1), "utf-8")
+        os.replace(aside, self.folder / name)
+
+    def read_json(self, name: str) -> Any:
+        return json.loads((self.folder / name).read_text("utf-8"))
+
+    def write_frame(self, name: str, frame: pd.DataFrame) -> None:
+        """Writes one frame as `<name>.parquet`."""
+        aside = self.folder / f".{name}.parquet.part"
+        frame.to_parquet(aside, index=False)
+        os.replace(aside, self.folder / f"{name}.parquet")
+
+    def read_frame(self, name: str) -> pd.DataFrame:
+        return pd.read_parquet(self.folder / f"{name}.parquet")
+
+    def has_frame(self, name: str) -> bool:
+        return (self.folder / f"{name}.parquet").exists()
+
+    def write_tables(self, tables: ClaimTables) -> None:
+        """The claim tables: claims.parquet, unknown.parquet and one file per table present; replaces earlier ones."""
+        for old in self.folder.glob("XML*.parquet"):
+            if old.stem not in tables.tables:
+                old.unlink()
+        for name, frame in tables.items():
+            self.write_frame(name, frame)
+        self.write_frame("unknown", tables.unknown)
+        self.write_frame("claims", tables.claims)
+
+    def read_tables(self) -> ClaimTables:
+        if not self.has_frame("claims"):
+            return ClaimTables(empty_claims())
+        present = sorted(self.folder.glob("XML*.parquet"), key=lambda p: int(p.stem[3:]))
+        return ClaimTables(
+            self.read_frame("claims"),
+            {path.stem: pd.read_parquet(path) for path in present},
+            self.read_frame("unknown"),
+        )
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
