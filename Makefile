@@ -1,0 +1,62 @@
+# Giamdinh: `make help` says what there is.
+
+PYTHON ?= python3.11
+UV_VERSION := 0.13.9
+BIN := .venv/bin
+
+export PYTHON UV_VERSION
+export PYTHONPATH := $(CURDIR):$(CURDIR)/plugins
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up down test check format bench lock settings-table clean
+
+help: ## what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
+
+demo: .venv/runtime.stamp ## the whole way once: simulated hospitals, real Airflow and PostgreSQL, a summary; stops everything
+	@$(BIN)/python scripts/demo.py
+
+up: .venv/runtime.stamp ## Airflow with live inboxes on http://localhost:8080, in the background until `make down`
+	@$(BIN)/python scripts/serve.py up
+
+down: .venv/runtime.stamp ## stops what `make up` started
+	@$(BIN)/python scripts/serve.py down
+
+test: .venv/dev.stamp ## every test
+	@scripts/install_test_packages.sh
+	$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/dev.stamp ## style, types and import arrows
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: .venv/dev.stamp ## lays the code out and mends what can be mended by itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/runtime.stamp ## measures every stage against the floor; writes bench/results/latest.json
+	@$(BIN)/python bench/run.py $(ARGS)
+
+settings-table: .venv/runtime.stamp ## writes docs/settings.md from the settings class
+	@$(BIN)/python scripts/settings_table.py > docs/settings.md
+
+# `make lock UPGRADE=--upgrade` also moves to newer versions.
+COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet pyproject.toml --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate $(UPGRADE)
+lock: .venv/dev.stamp ## writes both lock files from pyproject.toml
+	$(COMPILE) --extra dev -o requirements-dev.lock
+	$(COMPILE) -c requirements-dev.lock -o requirements.lock
+
+clean: ## removes the environment, caches and everything under var/
+	rm -rf .venv var .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/runtime.stamp: requirements.lock scripts/environment.sh
+	@scripts/environment.sh runtime
+	@touch $@
+
+.venv/dev.stamp: requirements-dev.lock scripts/environment.sh
+	@scripts/environment.sh dev
+	@touch $@ .venv/runtime.stamp
