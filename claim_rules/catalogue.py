@@ -1,0 +1,199 @@
+"""The rule book: what each rule is called, says, does and rests on; and how raw findings get their words."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from claim_rules import dictionary
+from claim_rules.findings import SEVERITIES
+from claim_rules.frames import ClaimTables, line_numbers
+
+if TYPE_CHECKING:
+    from claim_rules.engine import Case
+
+LEVELS = ("line", "claim", "cross-claim", "delivery")
+
+STRUCTURE, CARD, ROUTE, CATALOGUE, SPLIT, CLINICAL, CROSS, TOTALS = range(1, 9)
+"""Stages, in the order of evaluation of the benefit law. A claim that a rule of STRUCTURE rejects goes no further."""
+
+Check = Callable[["Case"], pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One appraisal rule.
+
+    needs: reference file -> columns without which the rule cannot run. found_by: "rule" (function here), "extract",
+    "validate" or another rule's id that carries it. since, until: days of NGAY_RA (yyyymmdd) between which it holds.
+    decisions: versions of the format on which it runs.
+    """
+
+    id: str
+    stage: int
+    level: str
+    severity: str
+    title_vi: str
+    title_en: str
+    message_vi: str
+    message_en: str
+    basis: str
+    found_by: str = "rule"
+    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    since: str = ""
+    until: str = ""
+    decisions: tuple[str, ...] = ("130", "4750", "3176")
+    check: Check | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def family(self) -> str:
+        return self.id.rpartition("-")[0]
+
+
+_BOOK: dict[str, Rule] = {}
+
+
+def _register(rule: Rule) -> None:
+    if rule.id in _BOOK:
+        raise ValueError(f"rule {rule.id} is declared twice")
+    if rule.severity not in SEVERITIES or rule.level not in LEVELS:
+        raise ValueError(f"rule {rule.id}: unknown severity or level")
+    _BOOK[rule.id] = rule
+
+
+def declare(id: str, **facts: object) -> None:
+    """Declares a rule that is found elsewhere (`found_by`), so that the book and the reports know it."""
+    _register(Rule(id=id, **facts))  # type: ignore[arg-type]
+
+
+def rule(id: str, **facts: object) -> Callable[[Check], Check]:
+    """Declares the decorated function as the rule `id`; see Rule for the facts."""
+
+    def enter(check: Check) -> Check:
+        _register(Rule(id=id, check=check, **facts))  # type: ignore[arg-type]
+        return check
+
+    return enter
+
+
+@cache
+def book() -> dict[str, Rule]:
+    """All rules by id, in order of stage and id."""
+    from claim_rules import rules
+
+    for module in iter_modules(rules.__path__):
+        import_module(f"{rules.__name__}.{module.name}")
+    return dict(sorted(_BOOK.items(), key=lambda entry: (entry[1].stage, entry[0])))
+
+
+@cache
+def version() -> str:
+    """Version of the rule book: a name for exactly these rules, texts and law (12 hexadecimal digits)."""
+    from importlib import resources
+
+    digest = hashlib.sha256()
+    for entry in book().values():
+        digest.update(json.dumps({**asdict(entry), "check": None}, sort_keys=True, default=str).encode())
+    for package in ("claim_rules.law", "claim_rules.rules"):
+        for item in sorted(resources.files(package).iterdir(), key=lambda item: item.name):
+            if item.name.endswith((".yaml", ".py")):
+                digest.update(item.read_bytes())
+    digest.update(resources.files("claim_rules").joinpath("benefit.py").read_bytes())
+    return digest.hexdigest()[:12]
+
+
+@cache
+def masked_fields() -> frozenset[str]:
+    """Fields whose value a report must not repeat: names, card, citizen id, phone, address (contracts, report)."""
+    return frozenset(
+        item.name
+        for table in dictionary.tables("3176").values()
+        for item in table.fields
+        if item.personal and not item.type.startswith("date")
+    )
+
+
+def mask(value: str, name: str) -> str:
+    """The value as a report may show it: of a card its object code and digit, of other personal fields nothing."""
+    if not value or name not in masked_fields():
+        return value
+    if name.startswith("MA_THE"):
+        return ";".join(part[:3] + "*" * max(len(part) - 3, 0) for part in value.split(";"))
+    return "*" * min(len(value), 8)
+
+
+@cache
+def _label(table: str, name: str, language: str) -> str:
+    if table and name:
+        known = dictionary.table(table)
+        if known.has(name):
+            item = known.field(name)
+            return f"{item.label_vi if language == 'vi' else item.label_en} ({name})"
+    return name
+
+
+def complete(found: pd.DataFrame, tables: ClaimTables) -> pd.DataFrame:
+    """Raw findings with severity, line number, masked values, messages and legal basis.
+
+    found: claim_rules.findings.FINDING_COLUMNS. Returns the same columns and line (Int64: the number a report shows),
+    message_vi, message_en, basis, in the order: delivery, then claim position, rule stage, rule, table, row.
+    """
+    out = found.reset_index(drop=True).copy()
+    rules = book()
+    entries = [rules[name] for name in out["rule"]]
+    out["severity"] = [
+        given or entry.severity for given, entry in zip(out["severity"].fillna(""), entries, strict=True)
+    ]
+    out["severity"] = out["severity"].astype("str")
+    out["line"] = _lines_of(out, tables)
+    names = out["field"].fillna("")
+    out["observed"] = [mask(value, name) for value, name in zip(out["observed"].fillna(""), names, strict=True)]
+    out["observed"] = out["observed"].astype("str")
+    out["expected"] = out["expected"].fillna("")
+    for language in ("vi", "en"):
+        details = out[f"detail_{language}"].fillna("")
+        messages = []
+        for entry, table, name, observed, expected, detail in zip(
+            entries, out["table"].fillna(""), names, out["observed"], out["expected"], details, strict=True
+        ):
+            template = entry.message_vi if language == "vi" else entry.message_en
+            text = template.format(
+                field=_label(table, name, language), table=table, observed=observed or "—", expected=expected
+            )
+            messages.append(f"{text} {detail}".strip())
+        out[f"message_{language}"] = pd.Series(messages, index=out.index, dtype="str")
+    out["basis"] = pd.Series([entry.basis for entry in entries], index=out.index, dtype="str")
+    out["stage"] = [entry.stage for entry in entries]
+    out = out.sort_values(["claim", "stage", "rule", "table", "row"], kind="stable", na_position="first")
+    return out.drop(columns="stage").reset_index(drop=True)
+
+
+def _lines_of(found: pd.DataFrame, tables: ClaimTables) -> pd.Series:
+    line = pd.Series(pd.NA, index=found.index, dtype="Int64")
+    rows = found[found["row"].notna() & found["table"].notna()]
+    for name, part in rows.groupby("table"):
+        if str(name) not in tables:
+            line.loc[part.index] = part["row"]
+            continue
+        frame = tables[str(name)]
+        frame = frame[frame["claim"].isin(part["claim"])]
+        numbers = pd.Series(line_numbers(frame).to_numpy(), index=pd.MultiIndex.from_frame(frame[["claim", "row"]]))
+        numbers = numbers[~numbers.index.duplicated()]
+        key = pd.MultiIndex.from_arrays([part["claim"].astype("int64"), part["row"].astype("int64")])
+        line.loc[part.index] = pd.array(numbers.reindex(key).to_numpy(), dtype="Int64")
+        line.loc[part.index] = line.loc[part.index].fillna(part["row"])
+    single = found["table"].isin([name for name in tables.tables if _single_row(name)])
+    return line.mask(single)
+
+
+@cache
+def _single_row(name: str) -> bool:
+    return dictionary.table(name).row_element is None

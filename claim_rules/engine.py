@@ -1,0 +1,188 @@
+"""Runs the rules over the claims of a delivery. It knows stages, dates and needs of a rule, nothing of families."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import pandas as pd
+
+from claim_rules import benefit, catalogue
+from claim_rules.findings import REJECT_CLAIM, concat, findings
+from claim_rules.frames import ClaimTables
+from claim_rules.lines import ClaimLines, build
+from claim_rules.reference import Reference, missing
+
+RULE_ERROR = "rule-error"
+
+
+@dataclass
+class Case:
+    """What one rule may look at: claims that reached its stage and whose NGAY_RA lies in its dates.
+
+    claims: numbers (claim_rules.lines); tables: the same claims as text; reference: reference data by file stem;
+    received_day: yyyymmdd on which the delivery was received ("" if unknown); expected: rates by the benefit law
+    over these claims; history: frames of earlier claims by name.
+    """
+
+    claims: ClaimLines
+    tables: ClaimTables
+    reference: Reference
+    received_day: str
+    history: dict[str, pd.DataFrame] = field(default_factory=dict)
+
+    @property
+    def visits(self) -> pd.DataFrame:
+        return self.claims.visits
+
+    @property
+    def lines(self) -> pd.DataFrame:
+        return self.claims.lines
+
+    @property
+    def present(self) -> pd.DataFrame:
+        return self.claims.present
+
+    @cached_property
+    def expected(self) -> benefit.Expected:
+        return benefit.expected_rates(self.claims)
+
+    @cached_property
+    def cards(self) -> pd.DataFrame:
+        return benefit.cards(self.visits)
+
+
+@dataclass
+class Appraisal:
+    """What the rules said.
+
+    findings: raw findings, those given and those of the rules. referrals: frame (claim int64, reason str).
+    claims: numbers of all claims that could be read. rules_run: ids; skipped: [{"rule", "needs"}];
+    failed: [{"rule", "error"}] (rules that raised: an operator must look, their claims are referred).
+    """
+
+    findings: pd.DataFrame
+    referrals: pd.DataFrame
+    claims: ClaimLines
+    rules_run: list[str]
+    skipped: list[dict[str, str]]
+    failed: list[dict[str, str]]
+
+
+def line_findings(rule: str, lines: pd.DataFrame, where: pd.Series, **columns: object) -> pd.DataFrame:
+    """Raw findings for the lines where `where` is true; other columns as scalars or series aligned with lines."""
+    hit = lines[where.fillna(False).astype("bool")]
+    data: dict[str, object] = {"claim": hit["claim"], "rule": rule, "table": hit["table"], "row": hit["row"]}
+    for name, value in columns.items():
+        data[name] = value.loc[hit.index] if isinstance(value, pd.Series) else value
+    return findings(pd.DataFrame(data, index=hit.index)) if len(hit) else findings()
+
+
+def claim_findings(rule: str, visits: pd.DataFrame, where: pd.Series, **columns: object) -> pd.DataFrame:
+    """Raw findings of level claim (table XML1, no line) for the visits where `where` is true."""
+    hit = visits[where.fillna(False).astype("bool")]
+    data: dict[str, object] = {"claim": hit.index, "rule": rule, "table": "XML1"}
+    for name, value in columns.items():
+        data[name] = value.loc[hit.index].to_numpy() if isinstance(value, pd.Series) else value
+    return findings(pd.DataFrame(data)) if len(hit) else findings()
+
+
+def _rejected_in_structure(found: pd.DataFrame, book: dict[str, catalogue.Rule]) -> set[int]:
+    if found.empty:
+        return set()
+    stage = found["rule"].map(lambda name: book[name].stage)
+    severity = found["severity"].where(found["severity"] != "", found["rule"].map(lambda name: book[name].severity))
+    hit = found[(stage == catalogue.STRUCTURE) & (severity == REJECT_CLAIM) & found["claim"].notna()]
+    return set(hit["claim"].astype("int64"))
+
+
+def run(
+    tables: ClaimTables,
+    reference: Reference,
+    *,
+    given: pd.DataFrame | None = None,
+    received_day: str = "",
+    history: dict[str, pd.DataFrame] | None = None,
+    found_by: tuple[str, ...] = ("extract", "validate"),
+    on_error: Callable[[str, Exception], None] | None = None,
+) -> Appraisal:
+    """Runs every rule of the book over the claims.
+
+    given: raw findings of reading and validating; found_by: which of those two looked at this delivery (their rules
+    then count as run). on_error is told of a rule that raised, with its exception.
+    """
+    book = catalogue.book()
+    everything = build(tables)
+    found = [given if given is not None else findings()]
+    referrals: list[pd.DataFrame] = []
+    rules_run: list[str] = []
+    skipped: list[dict[str, str]] = []
+    failed: list[dict[str, str]] = []
+    stage = 0
+    alive = everything
+    kept = tables
+    cases: dict[tuple[str, str, tuple[str, ...]], Case] = {}
+    for entry in book.values():
+        if entry.check is None:
+            if entry.found_by in found_by or entry.found_by in book:
+                rules_run.append(entry.id)
+            continue
+        lacks = missing(reference, entry.needs)
+        if lacks is not None:
+            skipped.append({"rule": entry.id, "needs": lacks})
+            continue
+        if entry.stage != stage:
+            stage = entry.stage
+            stopped = _rejected_in_structure(concat(found), book)
+            if stopped & set(alive.visits.index):
+                alive = everything.only(set(everything.visits.index) - stopped)
+                kept = tables.only(set(alive.visits.index))
+                cases.clear()
+        key = (entry.since, entry.until, entry.decisions)
+        if key not in cases:
+            inside = _in_force(alive.visits, entry)
+            whole = bool(inside.all())
+            part = alive if whole else alive.only(alive.visits.index[inside])
+            cases[key] = Case(
+                part,
+                kept if whole else kept.only(set(part.visits.index)),
+                reference,
+                received_day,
+                history or {},
+            )
+        try:
+            result = entry.check(cases[key])
+        except Exception as error:
+            failed.append({"rule": entry.id, "error": type(error).__name__})
+            affected = cases[key].visits.index
+            referrals.append(pd.DataFrame({"claim": affected, "reason": f"{RULE_ERROR}:{entry.id}"}))
+            if on_error is not None:
+                on_error(entry.id, error)
+            continue
+        rules_run.append(entry.id)
+        found.append(result)
+    stopped = _rejected_in_structure(concat(found), book)
+    asked = everything.only(set(everything.visits.index) - stopped)
+    open_routes = benefit.expected_rates(asked).referral
+    open_routes = open_routes[open_routes != ""]
+    referrals.append(pd.DataFrame({"claim": open_routes.index, "reason": open_routes.to_numpy()}))
+    told = pd.concat(referrals, ignore_index=True)
+    told["claim"] = told["claim"].astype("int64")
+    told["reason"] = told["reason"].astype("str")
+    return Appraisal(concat(found), told, everything, sorted(rules_run), skipped, failed)
+
+
+def _in_force(visits: pd.DataFrame, entry: catalogue.Rule) -> pd.Series:
+    inside = visits["decision"].isin(entry.decisions)
+    if entry.since:
+        inside &= visits["day_out"] >= entry.since
+    if entry.until:
+        inside &= visits["day_out"] <= entry.until
+    return inside
+
+
+def as_json(values: list[str]) -> str:
+    """A short list as one cell of a frame."""
+    return json.dumps(values, ensure_ascii=False)
