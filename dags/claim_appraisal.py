@@ -1,0 +1,77 @@
+"""Appraisal: every open delivery from the file as received to the answer in the facility's outbox."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import DAG, task, task_group
+from airflow.sdk.exceptions import AirflowSkipException
+
+from claim_airflow import assets, tasks
+from claim_pipeline import steps
+
+DOC = """
+### Giám định · Appraisal
+
+Chạy khi `claim_intake` báo có lô gửi mới. Các lô chờ xử lý được gom thành nhóm; mỗi nhóm đi qua các bước
+đọc → lập XML → kiểm tra → giám định → ghi → trả lời. Nhãn của mỗi ô là cơ sở và tên tệp. Một bước có thể chạy lại
+bất cứ lúc nào mà không làm thay đổi kết quả đã ghi. Lô đến trong khi DAG đang chạy sẽ được xử lý ở lần chạy kế tiếp.
+
+Runs when `claim_intake` announces deliveries. Open deliveries are put in batches; each batch goes through
+extract → transform → validate → appraise → record → respond, its label naming facility and file. A step may be run
+again at any time: nothing that is recorded changes. Deliveries that arrive meanwhile are taken by the next run, which
+the last task starts.
+"""
+
+with DAG(
+    dag_id="claim_appraisal",
+    dag_display_name="Giám định · claim_appraisal",
+    description="Giám định các lô gửi đang chờ · Appraises the deliveries that wait",
+    doc_md=DOC,
+    schedule=[assets.RECEIVED],
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(hours=24),
+    default_args=tasks.DEFAULT_ARGS,
+    tags=["claims", "appraisal"],
+) as dag:
+
+    @task
+    def plan() -> list[dict[str, Any]]:
+        """Các nhóm lô đang chờ, theo cơ sở dữ liệu.
+
+        The batches of deliveries that wait, as the database tells.
+        """
+        return steps.batches()
+
+    @task_group(prefix_group_id=False)
+    def batch(batch: dict[str, Any]) -> None:
+        """Một nhóm lô gửi qua mọi bước. One batch of deliveries through every step."""
+        previous = None
+        for step, (doc_vi, doc_en) in tasks.STEP_DOCS.items():
+            current = task(
+                task_id=step,
+                doc_md=f"{doc_vi}\n\n{doc_en}",
+                map_index_template="{{ task.op_args[1]['label'] }}",
+            )(tasks.run_step)(step, batch)
+            if previous is not None:
+                previous >> current
+            previous = current
+
+    @task(outlets=[assets.RECEIVED])
+    def look_again(planned: list[dict[str, Any]]) -> int:
+        """Gọi lần chạy kế tiếp nếu có lô mới đến trong lúc chạy; trả về số lô đó.
+
+        Calls the next run if deliveries have arrived meanwhile; returns their number. What this run could not finish
+        waits for the sweep of `claim_intake`, so that a delivery which fails does not turn in circles.
+        """
+        seen = {delivery for one in planned for delivery in one["deliveries"]}
+        new = {delivery for one in steps.batches() for delivery in one["deliveries"]} - seen
+        if not new:
+            raise AirflowSkipException("Không có lô mới. Nothing new has arrived.")
+        return len(new)
+
+    planned = plan()
+    # A teardown: runs whatever became of the batches, and leaves the run's state to them.
+    batch.expand(batch=planned) >> look_again(planned).as_teardown()

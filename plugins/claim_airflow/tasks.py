@@ -1,0 +1,62 @@
+"""What the DAGs have in common: who acts, how often a task is tried, and the steps of the pipeline as tasks."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import get_current_context
+
+from claim_pipeline import steps
+
+DEFAULT_ARGS: dict[str, Any] = {
+    "owner": "giamdinh",
+    "retries": 3,
+    "retry_delay": timedelta(seconds=10),
+    "retry_exponential_backoff": 2.0,
+    "max_retry_delay": timedelta(minutes=10),
+    "execution_timeout": timedelta(hours=6),
+}
+TIMEZONE = "Asia/Ho_Chi_Minh"
+
+STEP_DOCS = {
+    "extract": (
+        "Đọc tệp của bệnh viện (XML, zip CSV, xlsx) thành các bảng hồ sơ XML1…XML15.",
+        "Reads the hospital's file (XML, zip of CSV, xlsx) into the claim tables XML1…XML15.",
+    ),
+    "transform": (
+        "Lập bộ XML đề nghị thanh toán từ các bảng; tính các cột tiền mà phần mềm bệnh viện để trống.",
+        "Makes the submission XML from the tables; fills in the amounts that the record system left out.",
+    ),
+    "validate": (
+        "Kiểm tra từng chỉ tiêu theo từ điển dữ liệu (bắt buộc, kiểu, độ dài, danh mục) bằng Great Expectations.",
+        "Checks every field against the dictionary (required, type, length, code list) with Great Expectations.",
+    ),
+    "appraise": (
+        "Giám định: quy tắc, mức hưởng, danh mục và giá; kết quả cho từng dòng và từng hồ sơ kèm căn cứ.",
+        "Appraises: rules, benefit rates, catalogues and prices; an outcome per line and claim with its legal basis.",
+    ),
+    "record": (
+        "Ghi hồ sơ, phát hiện và kết quả vào PostgreSQL trong một giao dịch cho mỗi lô; chạy lại không làm đổi gì.",
+        "Records claims, findings and outcomes in PostgreSQL, one transaction per delivery; again changes nothing.",
+    ),
+    "respond": (
+        "Trả lời vào outbox của cơ sở: biên nhận, báo cáo (HTML, Excel, JSON), bộ XML được ghi nhận.",
+        "Answers in the facility's outbox: receipt, reports (HTML, spreadsheet, JSON), the XML that stands.",
+    ),
+}
+"""Step -> what it does, for the page of its task: Vietnamese, English."""
+
+
+def actor() -> str:
+    """Who did it, as the delivery's history names it: DAG, run and task."""
+    context = get_current_context()
+    instance = context["ti"]
+    return f"airflow:{instance.dag_id}/{instance.task_id} {instance.run_id}"
+
+
+def run_step(step: str, batch: dict[str, Any]) -> dict[str, int]:
+    """One step over one batch of deliveries; gives counts only. See `claim_pipeline.steps.run_step`."""
+    instance = get_current_context()["ti"]
+    last_try = instance.try_number > instance.max_tries
+    return steps.run_step(step, batch["deliveries"], actor=actor(), last_try=last_try)
