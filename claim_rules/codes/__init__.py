@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime
+import io
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -52,18 +53,17 @@ def code_lists() -> dict[str, CodeList]:
     for file in sorted(files(__package__).joinpath("data").iterdir(), key=lambda f: f.name):
         if not file.name.endswith(".csv"):
             continue
-        with file.open(encoding="utf-8", newline="") as lines:
-            codes = tuple(
-                Code(
-                    code=row["code"],
-                    meaning_en=row["meaning_en"],
-                    valid_from=_date(row["valid_from"]),
-                    valid_to=_date(row["valid_to"]),
-                    basis=row["basis"],
-                    notes=row["notes"],
-                )
-                for row in csv.DictReader(lines)
+        codes = tuple(
+            Code(
+                code=row["code"],
+                meaning_en=row["meaning_en"],
+                valid_from=_date(row["valid_from"]),
+                valid_to=_date(row["valid_to"]),
+                basis=row["basis"],
+                notes=row["notes"],
             )
+            for row in csv.DictReader(io.StringIO(file.read_text("utf-8")))
+        )
         name = file.name.removesuffix(".csv").upper()
         found[name] = CodeList(name, codes)
     return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import datetime
+import io
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.resources import files
@@ -137,9 +138,10 @@ class _Change:
     until_date: datetime.date | None
 
 
-def _rows(name: str) -> list[dict[str, str]]:
-    with files(__package__).joinpath("data", name).open(encoding="utf-8", newline="") as lines:
-        return list(csv.DictReader(lines))
+@cache
+def _rows(name: str) -> tuple[dict[str, str], ...]:
+    text = files(__package__).joinpath("data", name).read_text("utf-8")
+    return tuple(csv.DictReader(io.StringIO(text)))
 
 
 def _date(text: str) -> datetime.date | None:
@@ -224,7 +226,7 @@ def _fields(table_name: str, decision: str, file: str, on: datetime.date | None)
     for row in _rows(file):
         if DECISIONS.index(row["since"]) > age:
             continue
-        row |= earlier.get(row["name"], {})
+        row = row | earlier.get(row["name"], {})
         vi, en = _label(row["name"], table_name)
         found.append(
             Field(

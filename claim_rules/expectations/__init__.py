@@ -1,0 +1,52 @@
+"""What to expect of each claim table, derived from the dictionary, and the pass that finds what is otherwise.
+
+Pure: Great Expectations, which carries these expectations in the pipeline, is not loaded here.
+"""
+
+from __future__ import annotations
+
+from claim_rules.expectations.check import (
+    CLAIMS,
+    DECISION,
+    PARENT_KEY,
+    Batch,
+    Faults,
+    batches,
+    check,
+    check_table,
+    columns_of,
+    in_order,
+    to_findings,
+)
+from claim_rules.expectations.fields import (
+    KINDS,
+    VERSION_EXPECTATION,
+    Expectation,
+    Layout,
+    digest,
+    expectations,
+    layouts,
+    version,
+)
+
+__all__ = [
+    "CLAIMS",
+    "DECISION",
+    "KINDS",
+    "PARENT_KEY",
+    "VERSION_EXPECTATION",
+    "Batch",
+    "Expectation",
+    "Faults",
+    "Layout",
+    "batches",
+    "check",
+    "check_table",
+    "columns_of",
+    "digest",
+    "expectations",
+    "in_order",
+    "layouts",
+    "to_findings",
+    "version",
+]

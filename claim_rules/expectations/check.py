@@ -1,0 +1,441 @@
+"""Finds the faults of claim tables: one pass per table, each rule on the distinct values of a column."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from claim_rules import dictionary
+from claim_rules.dictionary import CLAIM_TABLES
+from claim_rules.expectations.fields import (
+    CODE,
+    DECIMALS,
+    KEY,
+    LENGTH,
+    MISSING,
+    NEGATIVE,
+    NEWBORN,
+    SYNTAX,
+    VERSION,
+    VERSION_EXPECTATION,
+    VERSION_FIELD,
+    Expectation,
+    Layout,
+    expectations,
+)
+from claim_rules.findings import concat, findings
+from claim_rules.frames import KEY_COLUMNS, ClaimTables
+
+Kinds = npt.NDArray[np.uint8]
+Positions = npt.NDArray[np.int64]
+
+PARENT_KEY = "MA_LK of XML1"
+"""Column beside the fields of a table: the claim's MA_LK, against which the rows' own is checked."""
+
+CLAIMS = "claims"
+"""Name of the pseudo table of one row per claim, on which the version is checked."""
+
+DECISION = "decision"
+"""Its column with the decision whose layout the claim has."""
+
+NEWBORN_DAYS = 28
+
+_DAYS = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
+
+
+@dataclass(frozen=True)
+class Faults:
+    """The faults of one field: `rows` are positions in the table that was checked, ascending; `kinds` the kind of
+    each (claim_rules.expectations.KINDS); `evaluated` the number of values looked at."""
+
+    evaluated: int
+    rows: Positions
+    kinds: Kinds
+
+
+_NONE = (np.empty(0, np.int64), np.empty(0, np.uint8))
+
+
+def _flags(values: pa.Array) -> npt.NDArray[np.bool_]:
+    flags: npt.NDArray[np.bool_] = pc.fill_null(values, False).to_numpy(zero_copy_only=False)
+    return flags
+
+
+def _blank(values: pa.Array) -> npt.NDArray[np.bool_]:
+    """Null, empty, or nothing but white space."""
+    empty = pc.or_(pc.equal(values, ""), pc.utf8_is_space(values))
+    return _flags(pc.fill_null(empty, True))
+
+
+def _matches(values: pa.Array, pattern: str) -> npt.NDArray[np.bool_]:
+    return _flags(pc.match_substring_regex(values, pattern))
+
+
+def _digits(values: pa.Array, start: int, stop: int) -> Positions:
+    """The number in that part of each text; only digits may stand there."""
+    part = pc.utf8_slice_codeunits(values, start, stop)
+    number: Positions = pc.cast(part, pa.int64()).to_numpy(zero_copy_only=False)
+    return number
+
+
+def _real_dates(values: pa.Array, *, times: bool, unknown: bool) -> npt.NDArray[np.bool_]:
+    """Whether each text of 8 or 12 digits is a real day (and time); unknown: MMDD and HHMM may be 0000."""
+    year, month, day = _digits(values, 0, 4), _digits(values, 4, 6), _digits(values, 6, 8)
+    leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
+    last = _DAYS[np.where(month <= 12, month, 0)] + (leap & (month == 2))
+    good: npt.NDArray[np.bool_] = (year >= 1) & (day >= 1) & (day <= last)
+    if unknown:
+        good |= (year >= 1) & (month == 0) & (day == 0)
+    if times:
+        good &= (_digits(values, 8, 10) <= 23) & (_digits(values, 10, 12) <= 59)
+    return good
+
+
+def _dates(values: pa.Array, form: str) -> npt.NDArray[np.bool_]:
+    """Whether each text is a date of that form."""
+    good = np.zeros(len(values), np.bool_)
+    shapes = {
+        "date8": ((8, False),),
+        "datetime12": ((12, False),),
+        "date8|datetime12": ((8, False), (12, False)),
+        "birth": ((12, True),),
+        "birth8": ((8, True),),
+    }[form]
+    for length, unknown in shapes:
+        fits = _matches(values, f"^[0-9]{{{length}}}$")
+        if fits.any():
+            at = np.flatnonzero(fits)
+            good[at] = _real_dates(values.take(pa.array(at)), times=length == 12, unknown=unknown)
+    if form == "birth8":
+        good |= _matches(values, "^[0-9]{4}$")  # 4210: some exports give the year alone
+    return good
+
+
+def _value_kinds(values: pa.Array, expectation: Expectation) -> Kinds:
+    """Fault of each value that is not blank, as one item."""
+    kinds = np.zeros(len(values), np.uint8)
+    form = expectation.form
+    if expectation.codes is not None:
+        allowed = pa.array(expectation.codes, values.type)
+        kinds[~_flags(pc.is_in(values, value_set=allowed))] = CODE
+    elif form == "integer":
+        kinds[~_matches(values, "^-?[0-9]+$")] = SYNTAX
+    elif form == "number":
+        if expectation.decimals is not None:
+            kinds[~_matches(values, f"^-?[0-9]+(\\.[0-9]{{0,{expectation.decimals}}}0*)?$")] = DECIMALS
+        kinds[~_matches(values, "^-?[0-9]+(\\.[0-9]+)?$")] = SYNTAX
+        if not expectation.negative:
+            # -0.00 is no amount below nought
+            kinds[(kinds == 0) & _matches(values, "^-.*[1-9]")] = NEGATIVE
+    elif form != "text":
+        kinds[~_dates(values, form)] = SYNTAX
+    return kinds
+
+
+def _list_kinds(values: pa.Array, expectation: Expectation) -> Kinds:
+    """Fault of each `;` list that is not blank: that of its worst item; blank items are passed over."""
+    items = pc.split_pattern(values, ";")
+    owner = pc.list_parent_indices(items).to_numpy()
+    flat = pc.utf8_trim_whitespace(pc.list_flatten(items))
+    filled = ~_blank(flat)
+    kinds = np.zeros(len(values), np.uint8)
+    found = _value_kinds(flat.filter(pa.array(filled)), expectation)
+    np.maximum.at(kinds, owner[filled], found)
+    return kinds
+
+
+def _too_long(values: pa.Array, limit: int) -> npt.NDArray[np.bool_]:
+    """Whether each text has more characters than that, composed (NFC)."""
+    long = _flags(pc.greater(pc.utf8_length(values), limit))
+    at = np.flatnonzero(long)
+    if len(at):
+        composed = pc.utf8_normalize(values.take(pa.array(at)), form="NFC")
+        long[at] = _flags(pc.greater(pc.utf8_length(composed), limit))
+    return long
+
+
+def _one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    if isinstance(column, pa.ChunkedArray):
+        return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    return column
+
+
+def _only_length(column: pa.Array, expectation: Expectation) -> Faults:
+    """A free text: whether it is there and not too long."""
+    kinds = np.zeros(len(column), np.uint8)
+    if expectation.max_length is not None and len(column):
+        longest = pc.max(pc.binary_length(column)).as_py() or 0
+        if longest > expectation.max_length:
+            kinds[_too_long(pc.fill_null(column, ""), expectation.max_length)] = LENGTH
+    if expectation.blank_rule is not None:
+        kinds[_blank(column)] = MISSING
+    rows = np.flatnonzero(kinds)
+    return Faults(len(column), rows, kinds[rows])
+
+
+def _by_distinct_value(column: pa.Array, expectation: Expectation) -> Faults:
+    """A field with a form or a code list: each distinct value is judged once."""
+    coded = column.dictionary_encode()
+    values = coded.dictionary
+    verdict = np.zeros(len(values) + 1, np.uint8)  # the last is that of null
+    blank = _blank(values)
+    filled = np.flatnonzero(~blank)
+    if len(filled):
+        texts = values if len(filled) == len(values) else values.take(pa.array(filled))
+        kinds = (_list_kinds if expectation.is_list else _value_kinds)(texts, expectation)
+        if expectation.max_length is not None:
+            kinds[(kinds == 0) & _too_long(texts, expectation.max_length)] = LENGTH
+        verdict[filled] = kinds
+    if expectation.blank_rule is not None:
+        verdict[:-1][blank] = MISSING
+        verdict[-1] = MISSING
+    if not verdict[:-1].any() and (verdict[-1] == 0 or column.null_count == 0):
+        return Faults(len(column), *_NONE)
+    index = pc.fill_null(coded.indices, len(values)).to_numpy(zero_copy_only=False)
+    every = verdict[index]
+    rows = np.flatnonzero(every)
+    return Faults(len(column), rows, every[rows])
+
+
+def _keys(column: pa.Array, parent: pa.Array) -> Faults:
+    """MA_LK of the rows against that of their claim: another one, or none."""
+    same = _flags(pc.equal(column, parent)) & ~_blank(column)
+    rows = np.flatnonzero(~same)
+    return Faults(len(column), rows, np.full(len(rows), KEY, np.uint8))
+
+
+def _versions(decision: pa.Array, ends: pa.Array) -> Faults:
+    """Claims whose layout is not the one for the day of NGAY_RA; a day that cannot be read is passed over."""
+    days = _days(ends)
+    wrong = days != 0
+    for name, known in dictionary.decisions().items():
+        start, end = (
+            _as_number(known.visits_from or datetime.date.min),
+            _as_number(known.visits_to or datetime.date.max),
+        )
+        wrong &= ~(_flags(pc.equal(decision, name)) & (days >= start) & (days <= end))
+    rows = np.flatnonzero(wrong)
+    return Faults(int((days != 0).sum()), rows, np.full(len(rows), VERSION, np.uint8))
+
+
+def _newborns(births: pa.Array, arrivals: pa.Array) -> Positions:
+    """Rows of children of at most 28 days on arrival whose time of birth is not given to the minute.
+
+    Without month and day a child counts as that young only if it must be: arrived by the 29th of January of the year
+    it was born in.
+    """
+    known = _dates(births, "birth") & _dates(arrivals, "datetime12")
+    rough = known & _matches(births, "0000$|^[0-9]{4}0000")
+    at = np.flatnonzero(rough)
+    if not len(at):
+        return np.empty(0, np.int64)
+    birth, arrival = births.take(pa.array(at)), arrivals.take(pa.array(at))
+    month, day = _digits(birth, 4, 6), _digits(birth, 6, 8)
+    born = _day_numbers(_digits(birth, 0, 4), np.maximum(month, 1), np.maximum(day, 1))
+    came = _day_numbers(_digits(arrival, 0, 4), _digits(arrival, 4, 6), _digits(arrival, 6, 8))
+    age = came - born
+    return np.asarray(at[(age >= 0) & (age <= NEWBORN_DAYS)], np.int64)
+
+
+def _day_numbers(year: Positions, month: Positions, day: Positions) -> Positions:
+    months = (year - 1970) * 12 + month - 1
+    start = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
+    return np.asarray(start + day - 1, np.int64)
+
+
+def _as_number(day: datetime.date) -> int:
+    return day.year * 10000 + day.month * 100 + day.day
+
+
+def _days(texts: pa.Array) -> Positions:
+    """The day (yyyymmdd as a number) that each date or date-time begins with; 0 where there is none."""
+    part = pc.utf8_slice_codeunits(texts, 0, 8)
+    good = pa.array(_dates(part, "date8"))
+    number: Positions = pc.cast(pc.if_else(good, part, "0"), pa.int64()).to_numpy(zero_copy_only=False)
+    return number
+
+
+def check_table(
+    columns: Mapping[str, pa.Array | pa.ChunkedArray], expected: Sequence[Expectation]
+) -> dict[str, Faults]:
+    """The faults of the rows of one claim table.
+
+    columns: element name -> text values, all of one length; PARENT_KEY beside them for tables other than XML1, and
+    DECISION for CLAIMS. An element that is not among them is taken as blank in every row. Returns field name ->
+    faults, for each expectation.
+    """
+    length = len(next(iter(columns.values()))) if columns else 0
+    found: dict[str, Faults] = {}
+    for expectation in expected:
+        given = columns.get(expectation.field)
+        column = pa.nulls(length, pa.large_string()) if given is None else _one_array(given)
+        if expectation.key:
+            faults = _keys(column, _one_array(columns[PARENT_KEY]))
+        elif expectation.form == "version":
+            faults = _versions(_one_array(columns[DECISION]), column)
+        elif expectation.form == "text" and expectation.codes is None:
+            faults = _only_length(column, expectation)
+        else:
+            faults = _by_distinct_value(column, expectation)
+        if expectation.form == "birth" and expectation.table == "XML1" and "NGAY_VAO" in columns:
+            late = _newborns(column, _one_array(columns["NGAY_VAO"]))
+            rows = np.concatenate([faults.rows, late])
+            kinds = np.concatenate([faults.kinds, np.full(len(late), NEWBORN, np.uint8)])
+            order = np.argsort(rows, kind="stable")
+            faults = Faults(faults.evaluated, rows[order], kinds[order])
+        found[expectation.field] = faults
+    return found
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of one claim table that are checked by the same expectations.
+
+    table: "XML1" ... or CLAIMS (one row per claim: DECISION and NGAY_RA). frame: claim, row, the elements, and
+    PARENT_KEY for tables other than XML1.
+    """
+
+    table: str
+    layout: Layout | None
+    frame: pd.DataFrame
+
+    @property
+    def name(self) -> str:
+        """Name of the suite that holds its expectations."""
+        return self.table if self.layout is None else f"{self.table}-{self.layout.name}"
+
+    @property
+    def expectations(self) -> tuple[Expectation, ...]:
+        return (VERSION_EXPECTATION,) if self.layout is None else expectations(self.table, self.layout)
+
+
+def columns_of(frame: pd.DataFrame) -> dict[str, pa.Array]:
+    """The text columns of a claim table as Arrow arrays, without a copy."""
+    return {name: pa.array(frame[name].array) for name in frame.columns if name not in KEY_COLUMNS}
+
+
+def claim_layouts(claims: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
+    """The claims that can be checked: readable and of a known decision.
+
+    claims: ClaimTables.claims; summary: XML1. Returns a frame (claim, decision, period, MA_LK, NGAY_RA), MA_LK and
+    NGAY_RA of XML1; period: see Layout, by NGAY_RA, by NGAY_VAO where NGAY_RA cannot be read.
+    """
+    able = claims.loc[claims["readable"] & claims["decision"].isin(dictionary.DECISIONS), ["claim", "decision"]]
+    one = summary.drop_duplicates("claim")
+    one = one[["claim", *(name for name in ("MA_LK", "NGAY_RA", "NGAY_VAO") if name in one.columns)]]
+    able = able.merge(one, on="claim", how="left").reindex(
+        columns=["claim", "decision", "MA_LK", "NGAY_RA", "NGAY_VAO"]
+    )
+    ends, arrivals = (_days(pa.array(able[name].astype("str").array)) for name in ("NGAY_RA", "NGAY_VAO"))
+    days = np.where(ends != 0, ends, arrivals)
+    starts = np.array([_as_number(date) for date in dictionary.change_dates()], np.int64)
+    able["period"] = np.where(days == 0, -1, np.searchsorted(starts, days, side="right"))
+    return able.drop(columns="NGAY_VAO")
+
+
+def batches(
+    claims: pd.DataFrame,
+    names: Sequence[str],
+    read: Callable[[str], pd.DataFrame],
+    *,
+    claims_at_once: int = 5000,
+) -> Iterator[Batch]:
+    """The batches of a delivery: table by table, so many claims at once, in groups of one layout.
+
+    claims: ClaimTables.claims; names: the tables there are; read: gives the frame of one, ordered by claim.
+    """
+    if "XML1" not in names:
+        return
+    summary = read("XML1")
+    layouts = claim_layouts(claims, summary)
+    if layouts.empty:
+        return
+    head = layouts.rename(columns={"decision": DECISION}).assign(row=np.int64(1))
+    yield Batch(CLAIMS, None, head[["claim", "row", DECISION, VERSION_FIELD]])
+    names_of = layouts["decision"] + " " + layouts["period"].astype("str")
+    groups, group = np.unique(names_of.to_numpy(dtype=object), return_inverse=True)
+    place = np.full(int(claims["claim"].max()) + 1, -1, np.int64)  # claim position -> row of layouts
+    place[layouts["claim"].to_numpy()] = np.arange(len(layouts))
+    parents = pa.array(layouts["MA_LK"].astype("str").array)
+    for name in names:
+        frame = summary if name == "XML1" else read(name)
+        at = place[frame["claim"].to_numpy()]
+        if name != "XML1":
+            keys = parents.take(pa.array(at, mask=at < 0))
+            frame = frame.assign(**{PARENT_KEY: pd.array(keys, dtype="str")})
+        slot = np.where(at < 0, -1, group[at] + len(groups) * (frame["claim"].to_numpy() // claims_at_once))
+        for number in np.unique(slot[slot >= 0]):
+            decision, period = groups[number % len(groups)].split(" ")
+            layout = Layout(decision, int(period))
+            if expectations(name, layout):
+                wanted = slot == number
+                yield Batch(name, layout, frame if wanted.all() else frame[wanted])
+
+
+def to_findings(batch: Batch, faults: Mapping[str, Faults]) -> pd.DataFrame:
+    """Raw findings of the faults of a batch, field by field."""
+    parts: list[pd.DataFrame] = []
+    for expectation in batch.expectations:
+        fault = faults[expectation.field]
+        for kind in np.unique(fault.kinds):
+            hit = batch.frame.iloc[fault.rows[fault.kinds == kind]]
+            detail_vi, detail_en = expectation.detail(int(kind))
+            found: dict[str, object] = {
+                "claim": hit["claim"],
+                "rule": expectation.rule(int(kind)),
+                "table": expectation.table,
+                "row": hit["row"],
+                "field": expectation.field,
+                "observed": hit[expectation.field].fillna("") if expectation.field in hit.columns else "",
+                "expected": expectation.expected(int(kind)),
+                "detail_vi": detail_vi,
+                "detail_en": detail_en,
+            }
+            if kind == KEY:
+                found["expected"] = hit[PARENT_KEY].fillna("")
+            if kind == VERSION:
+                days = pa.array(hit[VERSION_FIELD].array)
+                found["expected"] = _fitting(_days(days))
+                found["detail_vi"] = detail_vi + " " + hit[DECISION] + "."
+                found["detail_en"] = detail_en + " " + hit[DECISION] + "."
+            parts.append(findings(pd.DataFrame(found, index=hit.index)))
+    return concat(parts)
+
+
+def _fitting(days: Positions) -> list[str]:
+    """Names of the decisions whose layout is for each day."""
+    known = [
+        (name, _as_number(d.visits_from or datetime.date.min), _as_number(d.visits_to or datetime.date.max))
+        for name, d in dictionary.decisions().items()
+    ]
+    distinct, index = np.unique(days, return_inverse=True)
+    texts = [", ".join(name for name, start, end in known if start <= day <= end) for day in distinct]
+    return [texts[at] for at in index]
+
+
+def check(tables: ClaimTables) -> pd.DataFrame:
+    """Raw findings of the dictionary on all claims that can be checked, in order of claim, table, row and field."""
+    names = [name for name in CLAIM_TABLES if name in tables]
+    found = [
+        to_findings(batch, check_table(columns_of(batch.frame), batch.expectations))
+        for batch in batches(tables.claims, names, tables.__getitem__)
+    ]
+    return in_order(concat(found))
+
+
+def in_order(found: pd.DataFrame) -> pd.DataFrame:
+    """Findings by claim, table and row; those of one row stay in the order of its fields."""
+    rank = found["table"].map({name: at for at, name in enumerate(CLAIM_TABLES)})
+    return (
+        found.assign(rank=rank)
+        .sort_values(["claim", "rank", "row"], kind="stable")
+        .drop(columns="rank")
+        .reset_index(drop=True)
+    )
