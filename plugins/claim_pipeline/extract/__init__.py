@@ -1,0 +1,30 @@
+"""First step on a delivery: its bytes, whatever their form, become claim tables."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from claim_pipeline.workspace import Workspace
+
+
+def run(ws: Workspace) -> None:
+    """Reads `ws.source` by its content and writes the claim tables, `findings-extract.parquet` and what the delivery
+    says of itself. Raises Quarantined where the delivery cannot be taken; then nothing is written."""
+    from claim_pipeline.extract.source import read
+    from claim_pipeline.settings import settings
+
+    delivery = ws.delivery
+    found = read(ws.source, inbox_facility=delivery.inbox_facility, limits=settings())
+    ws.write_tables(found.tables)
+    ws.write_frame("findings-extract", found.findings)
+    ws.delivery = replace(
+        delivery,
+        MA_CSKCB=delivery.inbox_facility or found.MA_CSKCB,
+        format=found.format,
+        declared_claims=found.declared_claims,
+        read_claims=len(found.tables.claims),
+        created_on=found.created_on,
+        signed=found.signed,
+        unknown_columns=found.unknown_columns,
+        status="extracted",
+    )

@@ -1,0 +1,271 @@
+"""Reads the export of a hospital's record system (zip of CSV, or workbooks) into claim tables, by a mapping profile."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from claim_pipeline.errors import Quarantined
+from claim_pipeline.extract.columns import LAYOUTS, TEXT, column_names, frame, text_column
+from claim_pipeline.extract.profile import Profile, profiles
+from claim_pipeline.extract.result import Extracted
+from claim_pipeline.extract.sheets import Export, Sheet, open_export
+from claim_rules import dictionary
+from claim_rules.findings import REJECT_CLAIM, WARN, concat, findings
+from claim_rules.frames import CLAIM_COLUMNS, ClaimTables
+
+KEY = "MA_LK"
+_NOT_IN_XML = "[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x{fffe}\\x{ffff}]"  # characters that no XML document can hold
+
+
+def read(
+    path: Path,
+    *,
+    workbook: bool = False,
+    inbox_facility: str | None = None,
+    max_claims: int = 200_000,
+    max_unpacked: int = 8 << 30,
+) -> Extracted:
+    """All claims of an export: one per row of the sheet that becomes XML1, with the rows of the other sheets that have
+    its MA_LK (a repeated MA_LK: each of its claims has them all).
+
+    inbox_facility: MA_CSKCB of the inbox that it came through. Columns that are not there are NA, blank cells "".
+    Raises Quarantined where the delivery as a whole cannot be taken.
+    """
+    every = profiles()
+    known = {name.lower() for profile in every for name in profile.sheets}
+    with open_export(
+        path, workbook=workbook, known=lambda stem: stem.strip().lower() in known, max_unpacked=max_unpacked
+    ) as export:
+        profile = _profile(export, every)
+        return _Reader(export, profile, inbox_facility, max_claims).read()
+
+
+def _profile(export: Export, every: tuple[Profile, ...]) -> Profile:
+    stems = [sheet.stem for sheet in export.sheets]
+    for profile in every:
+        if not profile.missing(stems):
+            return profile
+    there = ", ".join(sorted({*stems, *export.others})[:20]) or "–"
+    wanted = " / ".join(", ".join(profile.missing(stems)) for profile in every)
+    xml_inside = any(name.lower().endswith(".xml") for name in export.others)
+    raise Quarantined(
+        "not-a-delivery",
+        f"Thiếu bảng bắt buộc: {wanted}; trong tệp có: {there}",
+        f"required sheets are missing: {wanted}; the file holds: {there}",
+        "Hồ sơ XML phải gửi trực tiếp, không nén zip" if xml_inside else f"Thêm bảng {wanted} rồi gửi lại",
+        "drop claim XML as it is, not in a zip" if xml_inside else f"add the sheet {wanted} and send it again",
+    )
+
+
+class _Reader:
+    def __init__(self, export: Export, profile: Profile, inbox_facility: str | None, max_claims: int) -> None:
+        self.export = export
+        self.profile = profile
+        self.inbox_facility = inbox_facility
+        self.max_claims = max_claims
+        self.format = "emr-xlsx" if export.workbooks else "emr-csv"
+        self.unknown_columns: list[str] = []
+        self.found: list[pd.DataFrame] = []
+
+    def read(self) -> Extracted:
+        sheets: dict[str, Sheet] = {}
+        for sheet in self.export.sheets:
+            name = self.profile.sheet(sheet.stem)
+            if name is None:
+                self.unknown_columns.append(f"{sheet.stem}.*")
+            elif name in sheets:
+                self._stop(
+                    f"Bảng {name} có hai lần trong tệp",
+                    f"sheet {name} is there twice",
+                    "Giữ mỗi bảng một lần rồi gửi lại",
+                    "keep each sheet once and send it again",
+                )
+            else:
+                sheets[name] = sheet
+        self.unknown_columns.extend(self.export.others)
+        main = self.profile.claim_sheet
+        encounters = self._rows(sheets.pop(main), main)
+        if encounters.num_rows == 0:
+            self._stop(
+                f"Bảng {main} không có dòng nào",
+                f"sheet {main} has no rows",
+                "Xuất lại tệp có ít nhất một đợt điều trị",
+                "export the file again with at least one episode",
+            )
+        if encounters.num_rows > self.max_claims:
+            raise Quarantined(
+                "too-large",
+                f"Tệp có hơn {self.max_claims} hồ sơ",
+                f"the file holds more than {self.max_claims} claims",
+                "Chia thành nhiều tệp nhỏ hơn rồi gửi lại",
+                "send it again as several smaller files",
+                format=self.format,
+            )
+        order = np.arange(encounters.num_rows)
+        tables = {"XML1": _keyed(encounters, order, np.ones_like(order))}
+        claims = self._claims(tables["XML1"])
+        for name in (n for n in self.profile.sheets if n in sheets):
+            rows = self._joined(self._rows(sheets[name], name), claims, name)
+            if len(rows):
+                tables[self.profile.sheets[name].table] = rows
+        self._structure(claims, tables)
+        tables = {name: tables[name] for name in dictionary.CLAIM_TABLES if name in tables}
+        return Extracted(
+            ClaimTables(claims, tables),
+            concat(self.found),
+            self.format,
+            claims["MA_CSKCB"].iloc[0],
+            unknown_columns=self.unknown_columns,
+        )
+
+    def _rows(self, sheet: Sheet, name: str) -> pa.Table:
+        """The sheet's rows as elements of its table, blank rows left out."""
+        profile = self.profile.sheets[name]
+        elements = {at: profile.element(header) for at, header in enumerate(sheet.headers) if header.strip()}
+        self.unknown_columns.extend(f"{name}.{sheet.headers[at]}" for at, known in elements.items() if known is None)
+        taken = {element: str(at) for at, element in elements.items() if element is not None}
+        twice = [element for element, times in Counter(filter(None, elements.values())).items() if times > 1]
+        if KEY not in taken or twice:
+            what = ", ".join(twice) or KEY
+            self._stop(
+                f"Bảng {name}: " + (f"nhiều cột cùng là {what}" if twice else f"thiếu cột {KEY}"),
+                f"sheet {name}: " + (f"several columns are {what}" if twice else f"column {KEY} is missing"),
+                "Sửa cột rồi gửi lại",
+                "correct the columns and send it again",
+            )
+        fields = {sheet.headers[at]: _field(profile.table, element) for at, element in elements.items() if element}
+        read = sheet.read(lambda header: fields.get(header))
+        columns = {element: _clean(read[place].combine_chunks()) for element, place in taken.items()}
+        blank = np.ones(read.num_rows, bool)
+        for column in columns.values():
+            blank &= pc.equal(pc.utf8_trim_whitespace(column), "").to_numpy(zero_copy_only=False)
+        absent = pa.nulls(read.num_rows, TEXT)
+        names = column_names(profile.table)
+        table = pa.table({element: columns.get(element, absent) for element in names})
+        return table.filter(pa.array(~blank)) if blank.any() else table
+
+    def _claims(self, encounters: pd.DataFrame) -> pd.DataFrame:
+        ma_lk = encounters[KEY].str.strip()
+        facilities = encounters["MA_CSKCB"].fillna("").str.strip()
+        facility = self.inbox_facility
+        if not facility:
+            counts = facilities[facilities != ""].value_counts()
+            if counts.empty:
+                raise Quarantined(
+                    "STR-001",
+                    f"Không biết cơ sở: cột MA_CSKCB của bảng {self.profile.claim_sheet} thiếu hoặc trống",
+                    f"the facility is not known: column MA_CSKCB of sheet {self.profile.claim_sheet} is missing or blank",
+                    "Điền MA_CSKCB rồi gửi lại",
+                    "fill in MA_CSKCB and send it again",
+                    format=self.format,
+                    read_claims=len(encounters),
+                )
+            facility = str(min(counts.index[counts == counts.iloc[0]]))
+        day = encounters["NGAY_RA"].fillna("").str.strip().str[:8]
+        real = day.str.fullmatch("[0-9]{8}")
+        claims = pd.DataFrame(
+            {
+                "claim": encounters["claim"],
+                "MA_LK": ma_lk.where(ma_lk != ""),
+                "MA_CSKCB": facility,
+                "decision": np.select(
+                    [~real | (day >= "20250101"), day >= "20240701"], [LAYOUTS[0], LAYOUTS[1]], LAYOUTS[2]
+                ),
+                "readable": True,
+            }
+        ).astype(CLAIM_COLUMNS)
+        other = (facilities != "") & (facilities != facility)
+        self.found.append(
+            findings(
+                pd.DataFrame(
+                    {
+                        "claim": encounters.loc[other, "claim"],
+                        "rule": "STR-015",
+                        "severity": REJECT_CLAIM,
+                        "table": "XML1",
+                        "field": "MA_CSKCB",
+                        "observed": facilities[other],
+                        "expected": facility,
+                        "detail_vi": "MA_CSKCB của hồ sơ khác cơ sở của tệp",
+                        "detail_en": "MA_CSKCB of the claim is not the facility of the file",
+                    }
+                )
+            )
+        )
+        return claims
+
+    def _joined(self, rows: pa.Table, claims: pd.DataFrame, name: str) -> pd.DataFrame:
+        """The rows with the claims that they belong to; what belongs to none is reported, never lost silently."""
+        key = rows[KEY].to_pandas().str.strip().rename("key")
+        lines = pd.DataFrame({"key": key, "line": np.arange(rows.num_rows)})
+        known = claims.loc[claims[KEY].notna(), ["claim", KEY]]
+        pairs = lines.merge(known, left_on="key", right_on=KEY).sort_values(["claim", "line"])
+        strangers = len(lines) - pairs["line"].nunique()
+        if strangers:
+            self.found.append(
+                findings(
+                    [
+                        {
+                            "rule": "STR-005",
+                            "severity": WARN,
+                            "table": self.profile.sheets[name].table,
+                            "field": KEY,
+                            "observed": str(strangers),
+                            "expected": "0",
+                            "detail_vi": f"bảng {name} có {strangers} dòng mà MA_LK không có trong bảng "
+                            f"{self.profile.claim_sheet}; các dòng này không thuộc hồ sơ nào",
+                            "detail_en": f"sheet {name} has {strangers} rows whose MA_LK is not in sheet "
+                            f"{self.profile.claim_sheet}; they belong to no claim",
+                        }
+                    ]
+                )
+            )
+        number = pairs.groupby("claim").cumcount() + 1
+        return _keyed(rows.take(pa.array(pairs["line"].to_numpy())), pairs["claim"].to_numpy(), number.to_numpy())
+
+    def _structure(self, claims: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> None:
+        """STR-004: a claim without any line, or with two records of a table that has but one."""
+        with_lines = pd.concat([tables[name]["claim"] for name in ("XML2", "XML3") if name in tables] or [claims["claim"][:0]])
+        without = claims.loc[~claims["claim"].isin(with_lines), "claim"]
+        self._refuse(claims, without, None, "Không có dòng XML2 hay XML3 nào", "there is no line of XML2 or XML3")
+        for name, rows in tables.items():
+            if dictionary.table(name).row_element is None:
+                self._refuse(
+                    claims,
+                    rows.loc[rows["row"] == 2, "claim"],
+                    name,
+                    f"{name} có nhiều hơn một bản ghi cho một hồ sơ",
+                    f"{name} has more than one record for a claim",
+                )
+
+    def _refuse(self, claims: pd.DataFrame, which: pd.Series, table: str | None, vi: str, en: str) -> None:
+        claims.loc[claims["claim"].isin(which), "readable"] = False
+        rows = pd.DataFrame({"claim": which, "rule": "STR-004", "severity": REJECT_CLAIM, "detail_vi": vi, "detail_en": en})
+        self.found.append(findings(rows.assign(table=table) if table else rows))
+
+    def _stop(self, vi: str, en: str, next_vi: str, next_en: str) -> Any:
+        raise Quarantined("not-a-delivery", vi, en, next_vi, next_en, format=self.format, ma_cskcb=self.inbox_facility)
+
+
+def _field(table: str, element: str) -> dictionary.Field:
+    decision = next(
+        d for d in LAYOUTS if table in dictionary.tables(d) and dictionary.table(table, d).has(element)
+    )
+    return dictionary.table(table, decision).field(element)
+
+
+def _clean(column: pa.Array) -> pa.Array:
+    """Text that XML can carry, in normal form C."""
+    return text_column(pc.replace_substring_regex(column, _NOT_IN_XML, ""))
+
+
+def _keyed(rows: pa.Table, claim: np.ndarray[Any, Any], row: np.ndarray[Any, Any]) -> pd.DataFrame:
+    keys = {"claim": pa.array(claim, pa.int64()), "row": pa.array(row, pa.int64())}
+    return frame(pa.table({**keys, **{name: rows[name] for name in rows.column_names}}))
