@@ -16,8 +16,9 @@ help: ## what can be made
 demo: .venv/runtime.stamp ## the whole way once: simulated hospitals, real Airflow and PostgreSQL, a summary; stops everything
 	@$(BIN)/python scripts/demo.py
 
-up: .venv/runtime.stamp ## Airflow with live inboxes on http://localhost:8080, in the background until `make down`
-	@$(BIN)/python scripts/serve.py up
+# `make up EMPTY=1` starts without the simulated hospitals.
+up: .venv/runtime.stamp ## Airflow with live inboxes on http://localhost:8080 (PORT=…), in the background until `make down`
+	@$(BIN)/python scripts/serve.py up --port $(or $(PORT),8080) $(if $(EMPTY),--empty)
 
 down: .venv/runtime.stamp ## stops what `make up` started
 	@$(BIN)/python scripts/serve.py down

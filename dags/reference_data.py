@@ -12,9 +12,9 @@ from claim_pipeline import steps
 DOC = """
 ### Danh mục · Reference data
 
-Nạp các tệp CSV hoặc xlsx trong thư mục `reference/` (thuốc, dịch vụ, vật tư, giá, thẻ, cơ sở, nhân viên, ...) vào cơ sở
-dữ liệu: ngay khi có tệp mới, mỗi giờ một lần, hoặc khi bấm Trigger. Quy tắc nào thiếu danh mục thì không chạy và báo cáo
-nói rõ điều đó.
+Nạp các tệp CSV hoặc xlsx trong thư mục `reference/` (thuốc, dịch vụ, vật tư, giá, thẻ, cơ sở, nhân viên, …) vào cơ
+sở dữ liệu: ngay khi có tệp mới, mỗi giờ một lần, hoặc khi bấm Trigger. Quy tắc thiếu danh mục thì không chạy và báo
+cáo nói rõ điều đó.
 
 Loads the CSV or xlsx files of the `reference/` folder (drugs, services, supplies, prices, cards, facilities, staff, …)
 into the database: as soon as one changes, every hour, or when triggered. A rule without its data does not run, and the

@@ -1,0 +1,143 @@
+"""The officers' first page: what each facility sent lately, where it stands, what came of it, and the reports."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
+
+from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
+from airflow.api_fastapi.core_api.security import get_user, requires_access_view
+from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi.responses import FileResponse, HTMLResponse
+from jinja2 import Environment, FileSystemLoader
+
+from claim_desk import URL_PREFIX
+from claim_pipeline.settings import settings
+from claim_pipeline.store import open_store
+
+SHOWN = 200  # deliveries on the page, newest first
+STATUSES = {
+    "received": "đã nhận",
+    "extracted": "đã đọc",
+    "transformed": "đã lập XML",
+    "validated": "đã kiểm tra",
+    "appraised": "đã giám định",
+    "recorded": "đã ghi",
+    "answered": "đã trả lời",
+    "quarantined": "cách ly",
+    "failed": "lỗi hệ thống",
+}
+ANSWERS = {
+    "report.html": "text/html; charset=utf-8",
+    "report.xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "report.json": "application/json",
+    "submission.xml": "application/xml",
+    "receipt.json": "application/json",
+}
+HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'self'",
+}
+# A report is shown apart from Airflow's own pages: what came from a hospital can never act as the officer.
+REPORT_HEADERS = HEADERS | {"Content-Security-Policy": "sandbox allow-scripts; default-src 'none'; "
+                            "style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"}  # fmt: skip
+
+
+def _count(value: int | None) -> str:
+    return "–" if value is None else f"{value:,}".replace(",", ".")
+
+
+def _money(value: Decimal | str | None) -> str:
+    """Amounts as Vietnamese readers write them: 1.234.567,50; without ,00."""
+    if value is None:
+        return "–"
+    whole, _, cents = f"{Decimal(value):,.2f}".partition(".")
+    return whole.replace(",", ".") + ("" if cents == "00" else f",{cents}")
+
+
+def _time(value: datetime | None) -> str:
+    return "–" if value is None else value.strftime("%d/%m/%Y %H:%M:%S")
+
+
+def _environment() -> Environment:
+    made = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
+    made.filters |= {"count": _count, "money": _money, "time": _time}
+    made.globals |= {"prefix": URL_PREFIX, "statuses": STATUSES}
+    return made
+
+
+TEMPLATES = _environment()
+
+
+@cache
+def _store() -> Any:
+    return open_store()
+
+
+async def signed_in(request: Request) -> Any:
+    """Airflow's user; a browser that has none is sent to the sign-in page, anything else gets 401."""
+    try:
+        return await get_user(request, None, None)
+    except HTTPException as error:
+        if error.status_code in (401, 403) and "text/html" in request.headers.get("accept", ""):
+            raise HTTPException(303, headers={"Location": f"/auth/login?next={request.url.path}"}) from error
+        raise
+
+
+async def may_see(request: Request, user: Annotated[Any, Depends(signed_in)]) -> Any:
+    """The user, if allowed to see the pages of plugins (what shows the page in Airflow's navigation too)."""
+    requires_access_view(AccessView.PLUGINS)(request, user)
+    return user
+
+
+# Every route of the application asks who is there: none can be added that forgets to.
+app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(may_see)])
+
+
+@app.get("/", response_class=HTMLResponse)
+def overview(facility: str = "") -> HTMLResponse:
+    """Totals per facility and the newest deliveries, of one facility if asked for."""
+    deliveries = _store().recent(SHOWN)
+    page = TEMPLATES.get_template("overview.html").render(
+        facilities=_store().summary(),
+        deliveries=[one for one in deliveries if facility in ("", one.facility)],
+        facility=facility,
+        shown=SHOWN,
+    )
+    return HTMLResponse(page, headers=HEADERS)
+
+
+@app.get("/deliveries/{delivery}/{name}")
+def answer(delivery: int, name: str) -> FileResponse:
+    """One file of the answer to a delivery, as it lies in the outbox."""
+    path = answer_path(settings().outbox_folder, delivery, name)
+    if path is None:
+        raise HTTPException(404, "Không có tệp này. There is no such file.")
+    shown = name.endswith((".html", ".json"))
+    return FileResponse(
+        path,
+        media_type=ANSWERS[name],
+        headers=REPORT_HEADERS,
+        filename=f"{path.parent.name}-{name}",
+        content_disposition_type="inline" if shown else "attachment",
+    )
+
+
+def answer_path(outbox: Path, delivery: int, name: str) -> Path | None:
+    """Path of an answer's file inside the outbox, or None; the name is one of ANSWERS, never a path."""
+    if name not in ANSWERS:
+        return None
+    try:
+        folder = _store().delivery(delivery).answer_folder
+    except KeyError:
+        return None
+    if not folder:
+        return None
+    path = (outbox / folder / name).resolve()
+    return path if path.is_relative_to(outbox.resolve()) and path.is_file() else None
