@@ -318,7 +318,11 @@ class Batch:
 
 def columns_of(frame: pd.DataFrame) -> dict[str, pa.Array]:
     """The text columns of a claim table as Arrow arrays, without a copy."""
-    return {name: pa.array(frame[name].array) for name in frame.columns if name not in KEY_COLUMNS}
+    return {name: _arrow(frame[name]) for name in frame.columns if name not in KEY_COLUMNS}
+
+
+def _arrow(texts: pd.Series) -> pa.Array:
+    return pa.array((texts if texts.dtype == "str" else texts.astype("str")).array)
 
 
 def claim_layouts(claims: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
@@ -333,7 +337,7 @@ def claim_layouts(claims: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
     able = able.merge(one, on="claim", how="left").reindex(
         columns=["claim", "decision", "MA_LK", "NGAY_RA", "NGAY_VAO"]
     )
-    ends, arrivals = (_days(pa.array(able[name].astype("str").array)) for name in ("NGAY_RA", "NGAY_VAO"))
+    ends, arrivals = (_days(_arrow(able[name])) for name in ("NGAY_RA", "NGAY_VAO"))
     days = np.where(ends != 0, ends, arrivals)
     starts = np.array([_as_number(date) for date in dictionary.change_dates()], np.int64)
     able["period"] = np.where(days == 0, -1, np.searchsorted(starts, days, side="right"))
@@ -363,7 +367,7 @@ def batches(
     groups, group = np.unique(names_of.to_numpy(dtype=object), return_inverse=True)
     place = np.full(int(claims["claim"].max()) + 1, -1, np.int64)  # claim position -> row of layouts
     place[layouts["claim"].to_numpy()] = np.arange(len(layouts))
-    parents = pa.array(layouts["MA_LK"].astype("str").array)
+    parents = _arrow(layouts["MA_LK"])
     for name in names:
         frame = summary if name == "XML1" else read(name)
         at = place[frame["claim"].to_numpy()]
@@ -401,8 +405,7 @@ def to_findings(batch: Batch, faults: Mapping[str, Faults]) -> pd.DataFrame:
             if kind == KEY:
                 found["expected"] = hit[PARENT_KEY].fillna("")
             if kind == VERSION:
-                days = pa.array(hit[VERSION_FIELD].array)
-                found["expected"] = _fitting(_days(days))
+                found["expected"] = _fitting(_days(_arrow(hit[VERSION_FIELD])))
                 found["detail_vi"] = detail_vi + " " + hit[DECISION] + "."
                 found["detail_en"] = detail_en + " " + hit[DECISION] + "."
             parts.append(findings(pd.DataFrame(found, index=hit.index)))
