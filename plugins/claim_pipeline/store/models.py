@@ -1,0 +1,277 @@
+"""The tables of the store as SQLAlchemy models. What must never happen is forbidden by constraints here and by the
+triggers of the migrations."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Date,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    Numeric,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+STATUSES = (
+    "received",
+    "extracted",
+    "transformed",
+    "validated",
+    "appraised",
+    "recorded",
+    "answered",
+    "quarantined",
+    "failed",
+)
+OUTCOMES = ("accepted", "adjusted", "rejected", "referred")
+
+
+def _one_of(column: str, values: tuple[str, ...]) -> str:
+    return f"{column} IN ({', '.join(repr(value) for value in values)})"
+
+
+_ADDS_UP = "requested = approved + refused AND requested >= 0 AND approved >= 0 AND refused >= 0"
+_AMOUNT = Numeric(18, 2)
+_WHEN = DateTime(timezone=True)
+
+
+class Base(DeclarativeBase):
+    """Base of all models."""
+
+    type_annotation_map = {str: Text, int: BigInteger, dt.datetime: _WHEN}  # noqa: RUF012
+
+
+class Facility(Base):
+    """A facility that has sent something."""
+
+    __tablename__ = "facility"
+
+    code: Mapped[str] = mapped_column(primary_key=True)  # MA_CSKCB
+    first_seen_at: Mapped[dt.datetime] = mapped_column(server_default=text("clock_timestamp()"))
+
+
+class Delivery(Base):
+    """One file that one facility dropped. The same bytes dropped again are a row of their own with repeat_of."""
+
+    __tablename__ = "delivery"
+    __table_args__ = (
+        CheckConstraint(_one_of("status", STATUSES), name="delivery_status"),
+        CheckConstraint(_one_of("progress", STATUSES[:-1]), name="delivery_progress"),
+        CheckConstraint("size >= 0", name="delivery_size"),
+        CheckConstraint("sha256 ~ '^[0-9a-f]{64}$'", name="delivery_sha256"),
+        CheckConstraint("status <> 'quarantined' OR reason IS NOT NULL", name="delivery_reason"),
+        CheckConstraint("(answered_at IS NULL) = (answer_folder IS NULL)", name="delivery_answer"),
+        Index(
+            "delivery_first_receipt", "facility", "sha256", unique=True, postgresql_where=text("repeat_of IS NULL")
+        ),
+        Index(
+            "delivery_one_drop", "facility", "sha256", "drop_key", unique=True,
+            postgresql_where=text("drop_key IS NOT NULL"),
+        ),
+        Index("delivery_unanswered", "id", postgresql_where=text("answered_at IS NULL")),
+        Index("delivery_repeat_of", "repeat_of", postgresql_where=text("repeat_of IS NOT NULL")),
+    )  # fmt: skip
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    facility: Mapped[str] = mapped_column(ForeignKey("facility.code"))
+    file: Mapped[str]
+    sha256: Mapped[str]
+    size: Mapped[int]
+    received_at: Mapped[dt.datetime]
+    archive_key: Mapped[str]
+    drop_key: Mapped[str | None]  # which appearance of the file in the inbox this was
+    repeat_of: Mapped[int | None] = mapped_column(ForeignKey("delivery.id"))
+    status: Mapped[str]
+    progress: Mapped[str]
+    format: Mapped[str | None]
+    declared_claims: Mapped[int | None]
+    read_claims: Mapped[int | None]
+    rule_book: Mapped[str | None]
+    reason: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    totals: Mapped[dict[str, Any] | None] = mapped_column(JSONB)  # of its claims, as recorded: counts and amounts
+    recorded_at: Mapped[dt.datetime | None]
+    answered_at: Mapped[dt.datetime | None]
+    answer_folder: Mapped[str | None]
+
+
+class DeliveryEvent(Base):
+    """One move of a delivery. Rows are only ever added."""
+
+    __tablename__ = "delivery_event"
+    __table_args__ = (
+        CheckConstraint(_one_of("status", STATUSES), name="delivery_event_status"),
+        Index("delivery_event_delivery", "delivery", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    delivery: Mapped[int] = mapped_column(ForeignKey("delivery.id"))
+    at: Mapped[dt.datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    status: Mapped[str]
+    actor: Mapped[str]
+    inputs: Mapped[str | None]  # hash of what went in
+    outputs: Mapped[str | None]  # hash of what came out
+    detail: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+
+
+class Claim(Base):
+    """One treatment episode: MA_LK within a facility. versions: how many deliveries brought it."""
+
+    __tablename__ = "claim"
+    __table_args__ = (
+        UniqueConstraint("facility", "ma_lk", name="claim_identity"),
+        CheckConstraint("versions >= 0", name="claim_versions"),
+    )
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    facility: Mapped[str] = mapped_column(ForeignKey("facility.code"))
+    ma_lk: Mapped[str]
+    versions: Mapped[int] = mapped_column(server_default=text("0"))
+
+
+class ClaimVersion(Base):
+    """One claim as one delivery brought it.
+
+    sequence: 1, 2, ... by receipt of the deliveries that brought this claim; newest: the one that counts;
+    duplicate: an earlier claim of the same delivery has the same MA_LK (same sequence, never counts).
+    claim, ma_lk and sequence are NULL together where the MA_LK could not be read; such a row counts by itself.
+    """
+
+    __tablename__ = "claim_version"
+    __table_args__ = (
+        UniqueConstraint("delivery", "position", name="claim_version_position"),
+        CheckConstraint(_ADDS_UP, name="claim_version_amounts"),
+        CheckConstraint(_one_of("outcome", OUTCOMES), name="claim_version_outcome"),
+        CheckConstraint("(claim IS NULL) = (ma_lk IS NULL)", name="claim_version_ma_lk"),
+        CheckConstraint("(claim IS NULL) = (sequence IS NULL)", name="claim_version_sequence"),
+        CheckConstraint("NOT (newest AND duplicate)", name="claim_version_duplicate"),
+        CheckConstraint("outcome <> 'rejected' OR approved = 0", name="claim_version_rejected"),
+        CheckConstraint("content_sha256 ~ '^[0-9a-f]{64}$'", name="claim_version_sha256"),
+        Index("claim_version_newest", "claim", unique=True, postgresql_where=text("newest AND claim IS NOT NULL")),
+        Index(
+            "claim_version_once_per_delivery", "claim", "delivery", unique=True,
+            postgresql_where=text("NOT duplicate"),
+        ),
+    )  # fmt: skip
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    delivery: Mapped[int] = mapped_column(ForeignKey("delivery.id"))
+    position: Mapped[int]
+    claim: Mapped[int | None] = mapped_column(ForeignKey("claim.id"))
+    ma_lk: Mapped[str | None]
+    sequence: Mapped[int | None]
+    newest: Mapped[bool] = mapped_column(Boolean)
+    duplicate: Mapped[bool] = mapped_column(Boolean)
+    readable: Mapped[bool] = mapped_column(Boolean)
+    decision: Mapped[str | None]
+    outcome: Mapped[str]
+    paperless: Mapped[bool] = mapped_column(Boolean)
+    paperless_reasons: Mapped[list[str]] = mapped_column(JSONB)
+    referral_reasons: Mapped[list[str]] = mapped_column(JSONB)
+    requested: Mapped[Decimal] = mapped_column(_AMOUNT)
+    approved: Mapped[Decimal] = mapped_column(_AMOUNT)
+    refused: Mapped[Decimal] = mapped_column(_AMOUNT)
+    ngay_vao: Mapped[dt.datetime | None]
+    ngay_ra: Mapped[dt.datetime | None]
+    content_sha256: Mapped[str]  # of all that was sent for this claim
+    recorded_at: Mapped[dt.datetime] = mapped_column(server_default=text("clock_timestamp()"))
+
+
+class ClaimLine(Base):
+    """One row of XML2 or XML3 of one claim version, with what was asked and granted. `row`: position from 1 in the
+    table; `line`: the number by which the report names it."""
+
+    __tablename__ = "claim_line"
+    __table_args__ = (
+        CheckConstraint(_ADDS_UP, name="claim_line_amounts"),
+        CheckConstraint("row >= 1", name="claim_line_row"),
+    )
+
+    version: Mapped[int] = mapped_column(ForeignKey("claim_version.id"), primary_key=True)
+    xml_table: Mapped[str] = mapped_column(primary_key=True)
+    row: Mapped[int] = mapped_column(Integer, primary_key=True)
+    line: Mapped[int]
+    code: Mapped[str | None]  # MA_THUOC, MA_DICH_VU or MA_VAT_TU as sent
+    ngay_yl: Mapped[dt.datetime | None]
+    quantity: Mapped[Decimal | None] = mapped_column(Numeric(18, 3))
+    price: Mapped[Decimal | None] = mapped_column(Numeric(18, 3))
+    requested: Mapped[Decimal] = mapped_column(_AMOUNT)
+    approved: Mapped[Decimal] = mapped_column(_AMOUNT)
+    refused: Mapped[Decimal] = mapped_column(_AMOUNT)
+
+
+class Finding(Base):
+    """One finding of a delivery, in the report's order. version is NULL for a finding of the delivery as a whole."""
+
+    __tablename__ = "finding"
+    __table_args__ = (
+        CheckConstraint(
+            _one_of("severity", ("reject_claim", "reject_line", "adjust_amount", "warn")), name="finding_severity"
+        ),
+        Index("finding_version", "version"),
+        Index("finding_rule", "rule"),
+    )
+
+    delivery: Mapped[int] = mapped_column(ForeignKey("delivery.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    version: Mapped[int | None] = mapped_column(ForeignKey("claim_version.id"))
+    rule: Mapped[str]
+    severity: Mapped[str]
+    xml_table: Mapped[str | None]
+    row: Mapped[int | None] = mapped_column(Integer)
+    line: Mapped[int | None]
+    field: Mapped[str | None]
+    observed: Mapped[str | None]
+    expected: Mapped[str | None]
+    amount_refused: Mapped[Decimal | None] = mapped_column(_AMOUNT)
+    message_vi: Mapped[str | None]
+    message_en: Mapped[str | None]
+    basis: Mapped[str | None]
+
+
+class ReferenceLoad(Base):
+    """One loading of one reference-data file: which bytes, when, by whom. Rows are only ever added."""
+
+    __tablename__ = "reference_load"
+    __table_args__ = (Index("reference_load_name", "name", "id"),)
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    name: Mapped[str]  # file stem: drugs, cards, ...
+    sha256: Mapped[str | None]
+    loaded_at: Mapped[dt.datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    actor: Mapped[str]
+    rows: Mapped[int]
+    columns: Mapped[list[str]] = mapped_column(JSONB)
+
+
+class ReferenceTable(Base):
+    """Which load of each reference table is in force."""
+
+    __tablename__ = "reference_table"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    load: Mapped[int] = mapped_column(ForeignKey("reference_load.id"))
+
+
+class ReferenceRow(Base):
+    """One row of a reference table in force: all columns as text, validity dates typed too."""
+
+    __tablename__ = "reference_row"
+
+    load: Mapped[int] = mapped_column(ForeignKey("reference_load.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    tu_ngay: Mapped[dt.date | None] = mapped_column(Date)
+    den_ngay: Mapped[dt.date | None] = mapped_column(Date)
+    data: Mapped[dict[str, Any]] = mapped_column(JSONB)

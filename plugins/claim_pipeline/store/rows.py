@@ -1,0 +1,66 @@
+"""What the store hands out about deliveries: plain values, no database objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+
+@dataclass(frozen=True)
+class Received:
+    """Answer to `Store.receive`. repeat_of: id of the delivery that brought the same bytes first, or None."""
+
+    delivery_id: int
+    repeat_of: int | None
+
+
+@dataclass(frozen=True)
+class DeliveryRow:
+    """One delivery as the database knows it.
+
+    status: where it stands ("received" ... "answered", "quarantined", "failed"); progress: the last status other
+    than "failed", so that work can go on from there. Times are in Asia/Ho_Chi_Minh. answer_folder:
+    `<MA_CSKCB>/<folder>` below the outbox. reason: of a quarantined delivery (code, message_vi, message_en).
+    """
+
+    id: int
+    facility: str
+    file: str
+    sha256: str
+    size: int
+    received_at: datetime
+    archive_key: str
+    status: str
+    progress: str
+    repeat_of: int | None
+    format: str | None
+    declared_claims: int | None
+    read_claims: int | None
+    reason: dict[str, str] | None
+    recorded_at: datetime | None
+    answered_at: datetime | None
+    answer_folder: str | None
+
+
+@dataclass(frozen=True)
+class RecentDelivery:
+    """One line of the officers' list. Counts and amounts (đồng) are of the claims of this delivery; None before it
+    is recorded. For a repeat they are those of the first delivery."""
+
+    id: int
+    facility: str
+    file: str
+    received_at: datetime
+    status: str
+    repeat_of: int | None
+    claims: int | None
+    accepted: int | None
+    adjusted: int | None
+    rejected: int | None
+    referred: int | None
+    requested: Decimal | None
+    approved: Decimal | None
+    refused: Decimal | None
+    answer_folder: str | None
+    answered_at: datetime | None

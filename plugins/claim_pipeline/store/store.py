@@ -1,0 +1,469 @@
+"""The store itself: what each step writes down and reads back. PostgreSQL only."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import os
+import weakref
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import psycopg
+from sqlalchemy import Connection, Engine, RowMapping, bindparam, create_engine, select, text
+from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from claim_pipeline.errors import OperatorError
+from claim_pipeline.settings import settings
+from claim_pipeline.store.migrations import migrate
+from claim_pipeline.store.models import STATUSES, Delivery, DeliveryEvent, Facility
+from claim_pipeline.store.rows import DeliveryRow, Received, RecentDelivery
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from claim_pipeline.workspace import Workspace
+
+VIETNAM = ZoneInfo("Asia/Ho_Chi_Minh")
+_FINAL = ("answered", "quarantined")
+_LOADING_REFERENCE = 7_204_611_002  # advisory lock: one load of reference data at a time
+
+
+class Store:
+    """One database. Safe to use from several threads and processes; each method is one transaction."""
+
+    def __init__(self, url: str) -> None:
+        address = make_url(url)
+        if address.drivername in ("postgres", "postgresql"):
+            address = address.set(drivername="postgresql+psycopg")
+        self._engine = create_engine(address, pool_size=2, max_overflow=8, pool_pre_ping=True)
+        engine = weakref.ref(self._engine)
+        os.register_at_fork(after_in_child=lambda: _forget_connections(engine()))
+        try:
+            migrate(self._engine)
+        except OperationalError as error:
+            raise OperatorError(
+                "database-unreachable",
+                f"Không kết nối được cơ sở dữ liệu {address.database} tại {address.host or 'socket'}.",
+                f"The database {address.database} at {address.host or 'its socket'} cannot be reached.",
+                "Kiểm tra GIAMDINH_DATABASE_URL và máy chủ PostgreSQL.",
+                "Check GIAMDINH_DATABASE_URL and the PostgreSQL server.",
+            ) from error
+
+    def close(self) -> None:
+        """Gives the connections back."""
+        self._engine.dispose()
+
+    # --- deliveries
+
+    def receive(
+        self,
+        *,
+        facility: str,
+        file: str,
+        sha256: str,
+        size: int,
+        received_at: dt.datetime,
+        archive_key: str,
+        actor: str,
+        drop: str | None = None,
+    ) -> Received:
+        """Writes down that a facility dropped a file.
+
+        The same bytes from the same facility again are a delivery of their own that points to the first
+        (repeat_of). The same drop told twice (an intake that was killed before the file left the inbox) changes
+        nothing: it is known by `drop` (any text that tells one appearance of a file in the inbox from the next);
+        without one, by file name and received_at.
+        """
+        values = {
+            "facility": facility, "file": file, "sha256": sha256, "size": size, "received_at": received_at,
+            "archive_key": archive_key, "drop_key": drop, "status": "received", "progress": "received",
+        }  # fmt: skip
+        same = select(Delivery.id, Delivery.repeat_of).where(Delivery.facility == facility, Delivery.sha256 == sha256)
+        if drop is not None:
+            same_drop = same.where(Delivery.drop_key == drop)
+        else:
+            same_drop = same.where(Delivery.file == file, Delivery.received_at == received_at)
+        with self._engine.begin() as connection:
+            # one at a time for the same bytes, so that every intake sees what the others did
+            connection.execute(
+                text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": f"{facility}/{sha256}"}
+            )
+            known = connection.execute(same_drop).first()
+            if known is not None:
+                return Received(known.id, known.repeat_of)
+            connection.execute(insert(Facility).values(code=facility).on_conflict_do_nothing())
+            first = connection.execute(same.where(Delivery.repeat_of.is_(None))).scalar()
+            delivery_id = connection.execute(
+                insert(Delivery).values(**values, repeat_of=first).returning(Delivery.id)
+            ).scalar_one()
+            detail = {"size": size} if first is None else {"size": size, "repeat_of": first}
+            self._add_event(connection, delivery_id, "received", actor, None, sha256, detail)
+        return Received(delivery_id, first)
+
+    def move(
+        self,
+        delivery_id: int,
+        status: str,
+        *,
+        actor: str,
+        inputs: str | None = None,
+        outputs: str | None = None,
+        detail: dict[str, Any] | None = None,
+    ) -> None:
+        """Adds the move to the delivery's events and sets its status.
+
+        A move equal to the last one changes nothing. A step that is done again does not take the status back, and
+        nothing moves an answered or quarantined delivery. For "quarantined", `detail` is the reason (code,
+        message_vi, message_en).
+        """
+        if status not in STATUSES:
+            raise ValueError(f"not a status of a delivery: {status}")
+        with self._engine.begin() as connection:
+            self._move(connection, delivery_id, status, actor, inputs, outputs, detail)
+
+    def delivery(self, delivery_id: int) -> DeliveryRow:
+        """One delivery. Raises KeyError if there is none with this id."""
+        with self._engine.connect() as connection:
+            row = connection.execute(_DELIVERIES.where(Delivery.id == delivery_id)).first()
+        if row is None:
+            raise KeyError(f"no delivery {delivery_id}")
+        return _delivery_row(row)
+
+    def unanswered(self) -> list[DeliveryRow]:
+        """Every delivery that has no answer yet, oldest first; failed ones (status "failed") too."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(_DELIVERIES.where(Delivery.answered_at.is_(None)).order_by(Delivery.id))
+            return [_delivery_row(row) for row in rows]
+
+    def answered(self, delivery_id: int, folder: Path | str, actor: str) -> None:
+        """Notes that the answer lies in this folder of the outbox (kept as `<MA_CSKCB>/<folder>`). The second call
+        changes nothing; a quarantined delivery stays quarantined."""
+        place = "/".join(Path(folder).parts[-2:])
+        with self._engine.begin() as connection:
+            row = _locked_delivery(connection, delivery_id)
+            if row.answered_at is not None:
+                return
+            after = "quarantined" if row.progress == "quarantined" else "answered"
+            connection.execute(
+                text(
+                    "UPDATE delivery SET status = :after, progress = :after, answered_at = clock_timestamp(), "
+                    "answer_folder = :place WHERE id = :id"
+                ),
+                {"id": delivery_id, "after": after, "place": place},
+            )
+            self._add_event(connection, delivery_id, "answered", actor, None, None, {"folder": place})
+
+    def events(self, delivery_id: int) -> list[dict[str, Any]]:
+        """The moves of a delivery in their order: at, status, actor, inputs, outputs, detail."""
+        names = ("at", "status", "actor", "inputs", "outputs", "detail")
+        with self._engine.connect() as connection:
+            rows = connection.execute(
+                select(*(getattr(DeliveryEvent, name) for name in names))
+                .where(DeliveryEvent.delivery == delivery_id)
+                .order_by(DeliveryEvent.id)
+            )
+            return [dict(zip(names, (_local(row[0]), *row[1:]), strict=True)) for row in rows]
+
+    # --- claims
+
+    def record(self, delivery_id: int, ws: Workspace, actor: str) -> None:
+        """Writes all that came of a delivery in one transaction: claim versions, lines, findings, outcomes, totals.
+
+        Needs the workspace of an appraised (or quarantined) delivery. A second call changes nothing; a call that is
+        killed leaves nothing behind. Deliveries of one facility are recorded one after another; which version of a
+        claim is the newest depends on the order in which the deliveries were received, not recorded.
+        Raises OperatorError if the database refuses what it is given (say, amounts that do not add up).
+        """
+        from claim_pipeline.store.recording import Recording
+
+        with self._engine.connect() as connection:
+            if _locked_delivery(connection, delivery_id).recorded_at is not None:
+                return
+        recording = Recording.of(ws)
+        with self._personal_data_kept_in(f"record {delivery_id}"), self._engine.begin() as connection:
+            row = _locked_delivery(connection, delivery_id)
+            if row.recorded_at is not None:
+                return
+            connection.execute(
+                text("SELECT 1 FROM facility WHERE code = :code FOR NO KEY UPDATE"), {"code": row.facility}
+            )
+            outputs = recording.write(_driver(connection), delivery_id, row.facility)
+            connection.execute(
+                text(
+                    "UPDATE delivery SET recorded_at = clock_timestamp(), totals = :totals, format = :format, "
+                    "declared_claims = :declared, read_claims = :read, rule_book = :rule_book WHERE id = :id"
+                ).bindparams(bindparam("totals", type_=JSONB)),
+                {
+                    "id": delivery_id,
+                    "totals": recording.totals,
+                    "format": recording.delivery.format,
+                    "declared": recording.delivery.declared_claims,
+                    "read": recording.delivery.read_claims,
+                    "rule_book": recording.rule_book,
+                },
+            )
+            if recording.delivery.status == "quarantined":
+                self._move(connection, delivery_id, "quarantined", actor, None, None, recording.delivery.reason)
+            else:
+                self._move(
+                    connection, delivery_id, "recorded", actor, recording.report_sha256, outputs, recording.totals
+                )
+
+    def summary(self) -> list[dict[str, Any]]:
+        """Per facility, in the order of their codes: counts (int) of deliveries (repeats apart), repeats, answered,
+        quarantined deliveries, claims, lines, accepted, adjusted, rejected, referred, replaced (earlier versions of
+        claims, counted nowhere else), and amounts in đồng as text with two decimals: requested, approved, refused.
+
+        A claim counts once, in its newest version; a claim repeated inside one delivery counts as it was decided.
+        """
+        with self._engine.connect() as connection:
+            return [
+                {name: f"{value:.2f}" if isinstance(value, Decimal) else value for name, value in row.items()}
+                for row in connection.execute(_SUMMARY).mappings()
+            ]
+
+    def recent(self, limit: int = 50) -> list[RecentDelivery]:
+        """The last deliveries received, newest first."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(_RECENT, {"limit": limit}).mappings().all()
+        return [_recent(row) for row in rows]
+
+    def delivery_report_path(self, delivery_id: int, outbox: Path | None = None) -> Path | None:
+        """The page that answers this delivery, or None before it is answered (or if it was removed)."""
+        folder = self.delivery(delivery_id).answer_folder
+        if folder is None:
+            return None
+        path = (outbox or settings().outbox_folder) / folder / "report.html"
+        return path if path.exists() else None
+
+    # --- reference data
+
+    def load_reference(
+        self,
+        reference: Mapping[str, pd.DataFrame],
+        source_hashes: Mapping[str, str] | None = None,
+        actor: str = "reference",
+    ) -> dict[str, int]:
+        """Puts these tables in force in one transaction, each in place of the whole earlier one; others stay.
+
+        source_hashes: sha256 of the file of each table; a table whose hash is in force already is left as it is.
+        Returns the number of rows per table now in force.
+        """
+        from claim_pipeline.store.reference_rows import load_table
+
+        hashes = source_hashes or {}
+        loaded: dict[str, int] = {}
+        with self._personal_data_kept_in("load_reference"), self._engine.begin() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOADING_REFERENCE})
+            for name, frame in reference.items():
+                loaded[name] = load_table(_driver(connection), name, frame, hashes.get(name), actor)
+        return loaded
+
+    def reference(self) -> dict[str, pd.DataFrame]:
+        """The reference tables in force: file stem -> frame of text columns (dtype str), as they were loaded."""
+        from claim_pipeline.store.reference_rows import read_tables
+
+        with self._engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+            return read_tables(_driver(connection))
+
+    # --- within a transaction
+
+    def _move(
+        self,
+        connection: Connection,
+        delivery_id: int,
+        status: str,
+        actor: str,
+        inputs: str | None,
+        outputs: str | None,
+        detail: dict[str, Any] | None,
+    ) -> None:
+        row = _locked_delivery(connection, delivery_id)
+        last = connection.execute(
+            select(DeliveryEvent.status, DeliveryEvent.inputs, DeliveryEvent.outputs, DeliveryEvent.detail)
+            .where(DeliveryEvent.delivery == delivery_id)
+            .order_by(DeliveryEvent.id.desc())
+            .limit(1)
+        ).first()
+        if last is not None and tuple(last) == (status, inputs, outputs, detail):
+            return
+        self._add_event(connection, delivery_id, status, actor, inputs, outputs, detail)
+        if row.progress in _FINAL or row.answered_at is not None:
+            return
+        if status == "failed":
+            after, progress = "failed", row.progress
+        else:
+            after = progress = max(status, row.progress, key=STATUSES.index)
+        connection.execute(
+            text(
+                "UPDATE delivery SET status = :after, progress = :progress, reason = coalesce(:reason, reason) "
+                "WHERE id = :id"
+            ).bindparams(bindparam("reason", type_=JSONB(none_as_null=True))),
+            {
+                "id": delivery_id,
+                "after": after,
+                "progress": progress,
+                "reason": (detail or {}) if status == "quarantined" else None,
+            },
+        )
+
+    @staticmethod
+    def _add_event(
+        connection: Connection,
+        delivery_id: int,
+        status: str,
+        actor: str,
+        inputs: str | None,
+        outputs: str | None,
+        detail: dict[str, Any] | None,
+    ) -> None:
+        connection.execute(
+            insert(DeliveryEvent).values(
+                delivery=delivery_id, status=status, actor=actor, inputs=inputs, outputs=outputs, detail=detail
+            )
+        )
+
+    @contextlib.contextmanager
+    def _personal_data_kept_in(self, doing: str) -> Iterator[None]:
+        """PostgreSQL's error texts quote rows; what we raise instead names the constraint alone."""
+        try:
+            yield
+        except (psycopg.Error, DBAPIError) as error:
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            diagnosis = cause.diag if isinstance(cause, psycopg.Error) else None
+            state = getattr(cause, "sqlstate", None) or type(cause).__name__
+            what = " ".join(
+                part
+                for part in (
+                    state,
+                    diagnosis.table_name if diagnosis else None,
+                    diagnosis.constraint_name if diagnosis else None,
+                )
+                if part
+            )
+        else:
+            return
+        raise OperatorError(
+            "database-refused",
+            f"Cơ sở dữ liệu không nhận dữ liệu ({doing}): {what}.",
+            f"The database did not take the data ({doing}): {what}.",
+        )
+
+
+_DELIVERIES = select(*(getattr(Delivery, name) for name in DeliveryRow.__dataclass_fields__))
+
+_SUMMARY = text("""
+WITH standing AS (
+    SELECT v.id, d.facility, v.outcome, v.requested, v.approved, v.refused,
+           v.claim IS NOT NULL AND v.sequence < c.versions AS replaced
+    FROM claim_version v JOIN delivery d ON d.id = v.delivery LEFT JOIN claim c ON c.id = v.claim
+), claims AS (
+    SELECT facility,
+           count(*) FILTER (WHERE NOT replaced) AS claims,
+           count(*) FILTER (WHERE NOT replaced AND outcome = 'accepted') AS accepted,
+           count(*) FILTER (WHERE NOT replaced AND outcome = 'adjusted') AS adjusted,
+           count(*) FILTER (WHERE NOT replaced AND outcome = 'rejected') AS rejected,
+           count(*) FILTER (WHERE NOT replaced AND outcome = 'referred') AS referred,
+           count(*) FILTER (WHERE replaced) AS replaced,
+           sum(requested) FILTER (WHERE NOT replaced) AS requested,
+           sum(approved) FILTER (WHERE NOT replaced) AS approved,
+           sum(refused) FILTER (WHERE NOT replaced) AS refused
+    FROM standing GROUP BY facility
+), lines AS (
+    SELECT s.facility, count(*) AS lines
+    FROM standing s JOIN claim_line l ON l.version = s.id WHERE NOT s.replaced GROUP BY s.facility
+), deliveries AS (
+    SELECT facility,
+           count(*) FILTER (WHERE repeat_of IS NULL) AS deliveries,
+           count(*) FILTER (WHERE repeat_of IS NOT NULL) AS repeats,
+           count(*) FILTER (WHERE answered_at IS NOT NULL) AS answered,
+           count(*) FILTER (WHERE progress = 'quarantined') AS quarantined
+    FROM delivery GROUP BY facility
+)
+SELECT d.facility, d.deliveries, d.repeats, d.answered, d.quarantined,
+       coalesce(c.claims, 0) AS claims, coalesce(l.lines, 0) AS lines,
+       coalesce(c.accepted, 0) AS accepted, coalesce(c.adjusted, 0) AS adjusted,
+       coalesce(c.rejected, 0) AS rejected, coalesce(c.referred, 0) AS referred,
+       coalesce(c.replaced, 0) AS replaced,
+       coalesce(c.requested, 0.00) AS requested, coalesce(c.approved, 0.00) AS approved,
+       coalesce(c.refused, 0.00) AS refused
+FROM deliveries d LEFT JOIN claims c USING (facility) LEFT JOIN lines l USING (facility)
+ORDER BY d.facility
+""")
+
+_RECENT = text("""
+SELECT d.id, d.facility, d.file, d.received_at, d.status, d.repeat_of, d.answer_folder, d.answered_at,
+       coalesce(d.totals, first.totals) AS totals
+FROM delivery d LEFT JOIN delivery first ON first.id = d.repeat_of
+ORDER BY d.id DESC LIMIT :limit
+""")
+
+
+def _forget_connections(engine: Engine | None) -> None:
+    """In a forked child: connections belong to the parent; neither use nor close them."""
+    if engine is not None:
+        engine.dispose(close=False)
+
+
+def _driver(connection: Connection) -> psycopg.Connection[Any]:
+    found = connection.connection.driver_connection
+    if not isinstance(found, psycopg.Connection):
+        raise OperatorError(
+            "database-driver",
+            "Địa chỉ cơ sở dữ liệu phải dùng trình điều khiển psycopg (postgresql+psycopg://).",
+            "The database URL must use the psycopg driver (postgresql+psycopg://).",
+        )
+    return found
+
+
+def _locked_delivery(connection: Connection, delivery_id: int) -> Any:
+    row = connection.execute(
+        text(
+            "SELECT id, facility, status, progress, recorded_at, answered_at FROM delivery WHERE id = :id "
+            "FOR NO KEY UPDATE"
+        ),
+        {"id": delivery_id},
+    ).first()
+    if row is None:
+        raise KeyError(f"no delivery {delivery_id}")
+    return row
+
+
+def _local(value: dt.datetime | None) -> Any:
+    return None if value is None else value.astimezone(VIETNAM)
+
+
+def _delivery_row(row: Any) -> DeliveryRow:
+    values = dict(row._mapping)
+    for name in ("received_at", "recorded_at", "answered_at"):
+        values[name] = _local(values[name])
+    return DeliveryRow(**values)
+
+
+def _recent(row: RowMapping) -> RecentDelivery:
+    totals: dict[str, Any] = row["totals"] or {}
+    amounts = {name: Decimal(totals[name]) if name in totals else None for name in ("requested", "approved", "refused")}
+    return RecentDelivery(
+        id=row["id"],
+        facility=row["facility"],
+        file=row["file"],
+        received_at=_local(row["received_at"]),
+        status=row["status"],
+        repeat_of=row["repeat_of"],
+        claims=totals.get("claims"),
+        accepted=totals.get("accepted"),
+        adjusted=totals.get("adjusted"),
+        rejected=totals.get("rejected"),
+        referred=totals.get("referred"),
+        requested=amounts["requested"],
+        approved=amounts["approved"],
+        refused=amounts["refused"],
+        answer_folder=row["answer_folder"],
+        answered_at=_local(row["answered_at"]),
+    )
