@@ -5,12 +5,13 @@ Everything is written under var/demo, and everything that was started is stopped
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -18,15 +19,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).parents[1]
-sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "plugins")]
-
 from rich.console import Console
 from rich.table import Table
 
 from claim_airflow.local import LocalAirflow
 from claim_pipeline.errors import GiamdinhError
 from claim_pipeline.store import embedded, open_store
+
+REPOSITORY = Path(__file__).parents[1]
 
 FACILITIES = 6
 CLAIMS = 200  # of each facility
@@ -40,11 +40,23 @@ COUNTS = ("deliveries", "claims", "lines", "accepted", "adjusted", "rejected", "
 AMOUNTS = ("requested", "approved", "refused")
 
 
-def simulate(stage: Path) -> None:
-    """Simulated deliveries, reference data and the truth about them under `stage`."""
-    from claim_simulator import simulate as make
+def simulate(stage: Path) -> subprocess.Popen[bytes]:
+    """Starts `giamdinh simulate`: deliveries, reference data and the truth about them under `stage`."""
+    options = {
+        "facilities": FACILITIES,
+        "claims": CLAIMS,
+        "month": MONTH,
+        "fault-rate": FAULT_RATE,
+        "seed": SEED,
+        "out": stage,
+    }
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    return subprocess.Popen([sys.executable, "-m", "giamdinh", "simulate", *words], stdout=subprocess.DEVNULL)
 
-    make(facilities=FACILITIES, claims=CLAIMS, month=MONTH, fault_rate=FAULT_RATE, seed=SEED, out=stage)
+
+def simulated(process: subprocess.Popen[bytes]) -> None:
+    if process.wait() != 0:
+        raise SystemExit(f"giamdinh simulate ended with code {process.returncode}")
 
 
 def in_turns(stage: Path) -> Iterator[Path]:
@@ -96,8 +108,6 @@ class Feed:
         self.last_answer: dict[str, float] = {}
 
     def drop_all(self, say: Callable[[str], None]) -> None:
-        import hashlib
-
         for path in in_turns(self.stage):
             drop(path, self.airflow.home / "inbox")
             self.first_drop.setdefault(path.parent.name, time.monotonic())
@@ -186,23 +196,12 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
     say(f"Simulating {FACILITIES} hospitals, {CLAIMS} claims each, while PostgreSQL and Airflow start")
-    failure: list[BaseException] = []
-
-    def simulate_aside() -> None:
-        try:
-            simulate(stage)
-        except BaseException as error:  # noqa: BLE001 - raised again below, in the main thread
-            failure.append(error)
-
-    simulating = threading.Thread(target=simulate_aside, daemon=True)
-    simulating.start()
+    simulating = simulate(stage)
     settings = {"GIAMDINH_SETTLE_SECONDS": "1", "GIAMDINH_POLL_SECONDS": "1"}
     with LocalAirflow(home, settings=settings, say=say) as airflow:
         airflow.wait_until_healthy()
         say(f"Airflow is healthy at {airflow.url} (until the demo ends)")
-        simulating.join()
-        if failure:
-            raise failure[0]
+        simulated(simulating)
         load_reference(airflow, stage)
         say("Reference data are loaded; the hospitals begin to send")
         feed = Feed(airflow, stage)

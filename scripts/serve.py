@@ -12,9 +12,6 @@ import time
 import urllib.request
 from pathlib import Path
 
-REPOSITORY = Path(__file__).parents[1]
-sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "plugins")]
-
 import demo
 import psutil
 
@@ -22,6 +19,7 @@ from claim_airflow.local import HEALTHY_SECONDS, STOP_SECONDS, USER, LocalAirflo
 from claim_pipeline.errors import GiamdinhError
 from claim_pipeline.store import embedded
 
+REPOSITORY = Path(__file__).parents[1]
 HOME = REPOSITORY / "var" / "up"
 STATE = HOME / "serving.json"  # pid, start time of that process, port
 
@@ -106,7 +104,7 @@ def serve(port: int, empty: bool) -> int:
         (HOME / "ready").touch()
         if fresh and not empty:
             stage = HOME / "stage"
-            demo.simulate(stage)
+            demo.simulated(demo.simulate(stage))
             demo.load_reference(airflow, stage)
             for path in demo.in_turns(stage):
                 demo.drop(path, HOME / "inbox")

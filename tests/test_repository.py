@@ -15,6 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "plugins")])}
 
 MODULE_ARROWS = {
     # What may be imported of ours by the modules that import-linter does not see (it reads packages only).
@@ -48,9 +49,8 @@ def imported_modules(path: Path) -> set[str]:
 
 
 def test_packages_import_only_along_the_arrows():
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "plugins")])}
     command = [str(Path(sys.executable).parent / "lint-imports"), "--no-cache"]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -115,7 +115,11 @@ def test_pages_load_nothing_from_outside():
 
 def test_settings_table_is_current():
     done = subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "settings_table.py")], capture_output=True, text=True, check=True
+        [sys.executable, str(ROOT / "scripts" / "settings_table.py")],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout == text_of(ROOT / "docs" / "settings.md"), "run make settings-table"
 
