@@ -15,7 +15,9 @@ from pathlib import Path
 SIDECAR = ".sha256"
 BEING_WRITTEN = (".part", ".tmp", ".filepart")
 _FACILITY = re.compile(r"[0-9A-Z]{5}")
-_DIGEST = re.compile(r"\\?([0-9A-Fa-f]{64})(?:\s|$)")  # bare hex, or a sha256sum line (a backslash marks an escaped name)
+_DIGEST = re.compile(
+    r"\\?([0-9A-Fa-f]{64})(?:\s|$)"
+)  # bare hex, or a sha256sum line (a backslash marks an escaped name)
 _SIDECAR_LIMIT = 4096  # bytes: one sha256sum line with the longest file name is shorter
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -450,7 +451,9 @@ class _Reader:
         if not document:
             return None
         if _DOCTYPE.match(document):
-            raise _Unreadable("Nội dung có DOCTYPE, không được phép", "the content holds a DOCTYPE, which is not allowed")
+            raise _Unreadable(
+                "Nội dung có DOCTYPE, không được phép", "the content holds a DOCTYPE, which is not allowed"
+            )
         try:
             # bytes are UTF-8 whatever the declaration says: .NET writes "utf-16" into texts that it then sends as UTF-8
             return etree.fromstring(document, self.parser)
@@ -496,7 +499,15 @@ class _Reader:
         self, claim: int | None, rule: str, severity: str, table: str | None, vi: str, en: str, **more: str | None
     ) -> None:
         self.findings.append(
-            {"claim": claim, "rule": rule, "severity": severity, "table": table, "detail_vi": vi, "detail_en": en, **more}
+            {
+                "claim": claim,
+                "rule": rule,
+                "severity": severity,
+                "table": table,
+                "detail_vi": vi,
+                "detail_en": en,
+                **more,
+            }
         )
 
 
@@ -536,12 +547,17 @@ def _decode(text: str) -> bytes:
 
 def _row(element: etree._Element) -> Row:
     fields = list(element)
-    names = tuple([str(field.tag) for field in fields])
-    if len(set(names)) < len(names):
+    names: tuple[str, ...] = tuple([field.tag for field in fields])
+    if not _distinct(names):
         raise _Unreadable(
             f"Một trường lặp lại trong cùng một {element.tag}", f"a field is repeated within one {element.tag}"
         )
     return names, [field.text for field in fields]
+
+
+@lru_cache(maxsize=256)  # rows of a delivery have few layouts
+def _distinct(names: tuple[str, ...]) -> bool:
+    return len(set(names)) == len(names)
 
 
 def _single(root: etree._Element, name: str, expected: str) -> list[Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -29,7 +30,7 @@ def column_names(table: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def text_column(values: list[str | None] | pa.Array) -> pa.Array:
+def text_column(values: Sequence[str | None] | pa.Array) -> pa.Array:
     """Text as Arrow column in Unicode normal form C."""
     column = values if isinstance(values, pa.Array) else pa.array(values, TEXT)
     return column if pc.all(pc.string_is_ascii(column)).as_py() is not False else pc.utf8_normalize(column, "NFC")
@@ -80,9 +81,7 @@ class TableColumns:
         self._names = column_names(table)
         self._place = {name: at for at, name in enumerate(self._names)}
         self._unknown = unknown
-        self._schema = pa.schema(
-            [("claim", pa.int64()), ("row", pa.int64()), *((name, TEXT) for name in self._names)]
-        )
+        self._schema = pa.schema([("claim", pa.int64()), ("row", pa.int64()), *((name, TEXT) for name in self._names)])
         self._chunks: list[pa.RecordBatch] = []
         self._layouts: dict[tuple[str, ...], list[tuple[int, int, list[str | None]]]] = {}
         self._waiting = 0
@@ -133,7 +132,7 @@ class TableColumns:
         columns = [absent] * len(self._names)
         for name, values in zip(elements, zip(*texts, strict=True), strict=True):
             if name in self._place:
-                column = text_column(list(values))
+                column = text_column(values)
                 columns[self._place[name]] = column if empty is None else column.fill_null(empty)
         self._chunks.append(
             pa.RecordBatch.from_arrays(

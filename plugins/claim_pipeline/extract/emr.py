@@ -232,7 +232,9 @@ class _Reader:
 
     def _structure(self, claims: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> None:
         """STR-004: a claim without any line, or with two records of a table that has but one."""
-        with_lines = pd.concat([tables[name]["claim"] for name in ("XML2", "XML3") if name in tables] or [claims["claim"][:0]])
+        with_lines = pd.concat(
+            [tables[name]["claim"] for name in ("XML2", "XML3") if name in tables] or [claims["claim"][:0]]
+        )
         without = claims.loc[~claims["claim"].isin(with_lines), "claim"]
         self._refuse(claims, without, None, "Không có dòng XML2 hay XML3 nào", "there is no line of XML2 or XML3")
         for name, rows in tables.items():
@@ -247,7 +249,9 @@ class _Reader:
 
     def _refuse(self, claims: pd.DataFrame, which: pd.Series, table: str | None, vi: str, en: str) -> None:
         claims.loc[claims["claim"].isin(which), "readable"] = False
-        rows = pd.DataFrame({"claim": which, "rule": "STR-004", "severity": REJECT_CLAIM, "detail_vi": vi, "detail_en": en})
+        rows = pd.DataFrame(
+            {"claim": which, "rule": "STR-004", "severity": REJECT_CLAIM, "detail_vi": vi, "detail_en": en}
+        )
         self.found.append(findings(rows.assign(table=table) if table else rows))
 
     def _stop(self, vi: str, en: str, next_vi: str, next_en: str) -> Any:
@@ -255,9 +259,7 @@ class _Reader:
 
 
 def _field(table: str, element: str) -> dictionary.Field:
-    decision = next(
-        d for d in LAYOUTS if table in dictionary.tables(d) and dictionary.table(table, d).has(element)
-    )
+    decision = next(d for d in LAYOUTS if table in dictionary.tables(d) and dictionary.table(table, d).has(element))
     return dictionary.table(table, decision).field(element)
 
 

@@ -75,7 +75,9 @@ def open_export(path: Path, *, workbook: bool, known: Callable[[str], bool], max
             raise _damaged(type(error).__name__) from None
 
 
-def _zip(archive: zipfile.ZipFile, known: Callable[[str], bool], max_unpacked: int, stack: contextlib.ExitStack) -> Export:
+def _zip(
+    archive: zipfile.ZipFile, known: Callable[[str], bool], max_unpacked: int, stack: contextlib.ExitStack
+) -> Export:
     _check_size(archive, max_unpacked)
     export = Export()
     for member in archive.infolist():
@@ -182,7 +184,9 @@ class CsvSheet:
                         delimiter=self._delimiter, newlines_in_values=True, invalid_row_handler=note
                     ),
                     pyarrow.csv.ConvertOptions(
-                        column_types=dict.fromkeys(names, TEXT), strings_can_be_null=False, quoted_strings_can_be_null=False
+                        column_types=dict.fromkeys(names, TEXT),
+                        strings_can_be_null=False,
+                        quoted_strings_can_be_null=False,
                     ),
                 )
             except pa.ArrowInvalid as error:
@@ -192,7 +196,8 @@ class CsvSheet:
         if wrong:
             raise _bad_sheet(
                 self.stem,
-                f"{len(wrong)} dòng có số ô khác số cột ({len(names)})" + (f", đầu tiên là dòng {wrong[0]}" if wrong[0] else ""),
+                f"{len(wrong)} dòng có số ô khác số cột ({len(names)})"
+                + (f", đầu tiên là dòng {wrong[0]}" if wrong[0] else ""),
                 f"{len(wrong)} rows whose number of cells is not that of the columns ({len(names)})"
                 + (f", the first is row {wrong[0]}" if wrong[0] else ""),
                 "Đặt ô có dấu phân cách hoặc xuống dòng trong dấu nháy kép rồi gửi lại",

@@ -1,0 +1,48 @@
+"""Second step on a delivery: what a record system left out is computed, and the claim XML that stands for it is written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from claim_pipeline.workspace import Workspace
+
+if TYPE_CHECKING:
+    from claim_rules.frames import ClaimTables
+
+ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
+
+
+def run(ws: Workspace) -> None:
+    """Writes `ws.submission`: the received bytes of claim XML; for an export of a record system, claim XML of its tables,
+    which first get line numbers (STT) and the amounts that were left out. NGAYLAP is then the day of receipt."""
+    delivery = ws.delivery
+    if (delivery.format or "").startswith("emr-"):
+        from claim_pipeline.transform.submission import write_submission
+        from claim_rules.benefit import fill_amounts
+
+        tables = fill_amounts(number_rows(ws.read_tables()))
+        ws.write_tables(tables)
+        received = datetime.fromisoformat(delivery.received_at) if delivery.received_at else datetime.now(ZONE)
+        write_submission(ws.submission, tables, delivery.MA_CSKCB or "", received.astimezone(ZONE).strftime("%Y%m%d"))
+    else:
+        aside = ws.submission.with_name(f".{ws.submission.name}.part")
+        shutil.copyfile(ws.source, aside)
+        os.replace(aside, ws.submission)
+    ws.delivery = replace(delivery, status="transformed")
+
+
+def number_rows(tables: ClaimTables) -> ClaimTables:
+    """The tables with STT where it is blank or absent: the row's position in its claim's table, in XML1 the claim's in
+    the delivery. Numbers that were given stay."""
+    filled = dict(tables.tables)
+    for name, frame in tables.items():
+        if "STT" in frame.columns:
+            position = frame["claim"] + 1 if name == "XML1" else frame["row"]
+            blank = frame["STT"].isna() | (frame["STT"].str.strip() == "")
+            filled[name] = frame.assign(STT=frame["STT"].mask(blank, position.astype("str")))
+    return replace(tables, tables=filled)

@@ -1,0 +1,117 @@
+"""Writes claim tables as claim XML: the envelope GIAMDINHHS with one base64 document per table and claim."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pybase64
+from lxml import etree
+
+from claim_rules import dictionary
+from claim_rules.frames import ClaimTables
+
+_NAMESPACES = {"xsi": "http://www.w3.org/2001/XMLSchema-instance", "xsd": "http://www.w3.org/2001/XMLSchema"}
+_ESCAPES = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\r", "&#13;"))
+_NOT_XML = "[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x{fffe}\\x{ffff}]"
+_TEXT = pa.large_string()
+_CHUNK_CLAIMS = 500
+
+
+def write_submission(
+    path: Path, claims: ClaimTables, facility: str, created_on: str, decision: str | None = None
+) -> None:
+    """Writes all claims as one unsigned claim XML file; the same tables always give the same bytes.
+
+    facility: MACSKCB. created_on: NGAYLAP, yyyyMMdd. decision: the layout ("130", "4750" or "3176") to write every
+    claim in; None: each in its own. Elements come in the dictionary's order, empty ones included; a table that a claim
+    does not have is left out, and so are elements that the layout lacks. Written aside, then renamed. Raises ValueError
+    for a character that XML cannot hold. Source: envelope of letters 3190/BHXH-CNTT and 1245/BHXH-CNTT.
+    """
+    aside = path.with_name(f".{path.name}.part")
+    order = claims.claims.sort_values("claim")
+    layouts = (
+        order["decision"].fillna(dictionary.DECISIONS[-1]) if decision is None else pd.Series(decision, order.index)
+    )
+    with etree.xmlfile(str(aside), encoding="utf-8") as xml:
+        xml.write_declaration()
+        with xml.element("GIAMDINHHS", nsmap=_NAMESPACES):
+            with xml.element("THONGTINDONVI"), xml.element("MACSKCB"):
+                xml.write(facility)
+            with xml.element("THONGTINHOSO"):
+                for name, text in (("NGAYLAP", created_on), ("SOLUONGHOSO", str(len(order)))):
+                    with xml.element(name):
+                        xml.write(text)
+                with xml.element("DANHSACHHOSO"):
+                    for start in range(0, len(order), _CHUNK_CLAIMS):
+                        part = slice(start, start + _CHUNK_CLAIMS)
+                        _write_claims(xml, claims, order["claim"].to_numpy()[part], layouts.to_numpy()[part])
+            xml.write(etree.Element("CHUKYDONVI"))
+    os.replace(aside, path)
+
+
+def _write_claims(
+    xml: etree._IncrementalFileWriter, claims: ClaimTables, numbers: np.ndarray, layouts: np.ndarray
+) -> None:
+    files: dict[int, list[tuple[str, str]]] = {number: [] for number in numbers}
+    for name, frame in claims.items():
+        column = frame["claim"].to_numpy()
+        rows = frame.iloc[np.searchsorted(column, numbers[0]) : np.searchsorted(column, numbers[-1], side="right")]
+        for layout in sorted(set(layouts)):
+            mine = rows[rows["claim"].isin(numbers[layouts == layout])]
+            if len(mine) and name in dictionary.tables(layout):
+                for number, document in table_documents(mine, dictionary.table(name, layout)):
+                    files[number].append((name, document))
+    for number in numbers:
+        with xml.element("HOSO"):
+            for name, document in files[number]:
+                with xml.element("FILEHOSO"):
+                    with xml.element("LOAIHOSO"):
+                        xml.write(name)
+                    with xml.element("NOIDUNGFILE"):
+                        xml.write(pybase64.b64encode_as_string(document.encode()))
+
+
+def table_documents(frame: pd.DataFrame, table: dictionary.Table) -> list[tuple[int, str]]:
+    """The XML document of each claim in one claim table's frame (rows of a claim together): claim, text.
+
+    A table whose fields stand in its root gives one document per row.
+    """
+    opening, closing = (f"<{table.row_element}>", f"</{table.row_element}>") if table.row_element else ("", "")
+    head, tail = f"<{table.root}>", f"</{table.root}>"
+    if table.list_element:
+        head, tail = f"{head}<{table.list_element}>", f"</{table.list_element}>{tail}"
+    pieces: list[pa.Array | str] = [opening]
+    for name in table.names:
+        if name in frame.columns:
+            pieces += [f"<{name}>", _escaped(frame[name]), f"</{name}>"]
+        else:
+            pieces.append(f"<{name}></{name}>")
+    rows = _joined(*pieces, closing)
+    claims = frame["claim"].to_numpy()
+    if table.row_element is None:
+        return list(zip(claims.tolist(), _joined(head, rows, tail).to_pylist(), strict=True))
+    starts = np.flatnonzero(np.r_[True, claims[1:] != claims[:-1]])
+    of_claim = pa.LargeListArray.from_arrays(np.r_[starts, len(claims)].astype("int64"), rows)
+    texts = _joined(head, pc.binary_join(of_claim, pa.scalar("", _TEXT)), tail)
+    return list(zip(claims[starts].tolist(), texts.to_pylist(), strict=True))
+
+
+def _joined(*pieces: pa.Array | str) -> pa.Array:
+    """Texts of each row, one after the other; a plain text is the same in every row."""
+    columns = [pa.scalar(piece, _TEXT) if isinstance(piece, str) else piece for piece in pieces]
+    return pc.binary_join_element_wise(*columns, pa.scalar("", _TEXT))
+
+
+def _escaped(column: pd.Series) -> pa.Array:
+    text = pa.array(column, _TEXT, from_pandas=True).fill_null("")
+    text = text.combine_chunks() if isinstance(text, pa.ChunkedArray) else text
+    if pc.any(pc.match_substring_regex(text, _NOT_XML)).as_py():
+        raise ValueError(f"{column.name} holds a character that XML cannot hold")
+    for char, entity in _ESCAPES:
+        text = pc.replace_substring(text, char, entity)
+    return text
