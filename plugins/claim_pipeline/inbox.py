@@ -1,4 +1,4 @@
-"""The facilities' inboxes: what a delivery is and when it is whole. Standard library only, for the Airflow trigger imports it."""
+"""The facilities' inboxes: what a delivery is and when it is whole. Standard library only (a trigger uses it)."""
 
 from __future__ import annotations
 

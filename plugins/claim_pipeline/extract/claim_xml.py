@@ -104,7 +104,7 @@ class _Reader:
         """Looks at the root element and what stands before it, with the parser's own limits in force, before anything
         is parsed without limits."""
         parser = etree.XMLPullParser(events=("start",), huge_tree=False, **_PARSER)
-        first = None
+        first: Any = None
         with self.path.open("rb") as stream:
             while first is None:
                 chunk = stream.read(4096)
@@ -392,9 +392,9 @@ class _Reader:
             del rows["XML1"][1:]
         for name, found in rows.items():
             if found:
-                table = self.tables.get(name) or self.tables.setdefault(name, TableColumns(name, self.unknown))
+                columns = self.tables.get(name) or self.tables.setdefault(name, TableColumns(name, self.unknown))
                 for number, (elements, texts) in enumerate(found, start=1):
-                    table.add(claim, number, elements, texts)
+                    columns.add(claim, number, elements, texts)
         self.facilities.append(_first(rows.get("XML1", []), "MA_CSKCB") or "")
         self.claims.append((_ma_lk(rows), self._decision(rows), readable))
 
@@ -433,7 +433,7 @@ class _Reader:
         return self._listed(root, claim, table)
 
     def _document(self, content: etree._Element, name: str) -> etree._Element | None:
-        """Root of the table document that a NOIDUNGFILE holds as base64, as text or as an element; None: it is empty."""
+        """Root of the table document that a NOIDUNGFILE holds, as base64, text or element; None: it is empty."""
         children = list(content)
         if children:
             if name == "XML1" and len([c for c in children if c.tag == "TONG_HOP"]) > 1:
@@ -601,9 +601,11 @@ def _ma_lk(rows: dict[str, list[Row]]) -> str | None:
 
 
 def _forget(elements: list[etree._Element]) -> list[etree._Element]:
-    """Frees what was taken. The last element itself stays, empty, for the parser may still touch it; its elder siblings go."""
+    """Frees what was taken. The last element itself stays, empty, for the parser may still touch it."""
     for element in elements:
-        element.clear(keep_tail=True)
-    while (elder := elements[-1].getprevious()) is not None:
-        elder.getparent().remove(elder)
+        element.clear(keep_tail=True)  # type: ignore[call-arg]
+    last = elements[-1]
+    parent = last.getparent()
+    while parent is not None and last.getprevious() is not None:
+        del parent[0]
     return []

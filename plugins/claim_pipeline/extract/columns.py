@@ -22,7 +22,7 @@ _COMMON_LAYOUT = 50  # rows of one layout in a chunk from which taking them colu
 
 @cache
 def column_names(table: str) -> tuple[str, ...]:
-    """Elements of a claim table in any decision of the 130 family: those of the newest in its order, then older ones."""
+    """Elements of a claim table in any decision of the 130 family: the newest's in its order, then older ones."""
     names: dict[str, None] = {}
     for decision in LAYOUTS:
         if table in dictionary.tables(decision):
@@ -38,7 +38,8 @@ def text_column(values: Sequence[str | None] | pa.Array) -> pa.Array:
 
 def frame(table: pa.Table) -> pd.DataFrame:
     """The frame of an Arrow table, its texts as pandas `str`."""
-    return table.to_pandas(split_blocks=True)
+    found: pd.DataFrame = table.to_pandas(split_blocks=True)
+    return found
 
 
 class UnknownElements:

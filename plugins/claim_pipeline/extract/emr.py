@@ -21,6 +21,7 @@ from claim_rules.findings import REJECT_CLAIM, WARN, concat, findings
 from claim_rules.frames import CLAIM_COLUMNS, ClaimTables
 
 KEY = "MA_LK"
+_MOST_SHARED = 1_000_000  # rows that may be given to several claims because these have the same MA_LK
 _NOT_IN_XML = "[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x{fffe}\\x{ffff}]"  # characters that no XML document can hold
 
 
@@ -161,7 +162,7 @@ class _Reader:
                 raise Quarantined(
                     "STR-001",
                     f"Không biết cơ sở: cột MA_CSKCB của bảng {self.profile.claim_sheet} thiếu hoặc trống",
-                    f"the facility is not known: column MA_CSKCB of sheet {self.profile.claim_sheet} is missing or blank",
+                    f"the facility is unknown: column MA_CSKCB of sheet {self.profile.claim_sheet} is missing or blank",
                     "Điền MA_CSKCB rồi gửi lại",
                     "fill in MA_CSKCB and send it again",
                     format=self.format,
@@ -206,6 +207,13 @@ class _Reader:
         key = rows[KEY].to_pandas().str.strip().rename("key")
         lines = pd.DataFrame({"key": key, "line": np.arange(rows.num_rows)})
         known = claims.loc[claims[KEY].notna(), ["claim", KEY]]
+        if (lines["key"].value_counts() * known[KEY].value_counts()).sum() > len(lines) + _MOST_SHARED:
+            self._stop(
+                f"MA_LK lặp lại quá nhiều lần trong bảng {self.profile.claim_sheet}",
+                f"MA_LK are repeated too often in sheet {self.profile.claim_sheet}",
+                "Mỗi đợt điều trị phải có một MA_LK riêng; sửa rồi gửi lại",
+                "give each episode a MA_LK of its own and send it again",
+            )
         pairs = lines.merge(known, left_on="key", right_on=KEY).sort_values(["claim", "line"])
         strangers = len(lines) - pairs["line"].nunique()
         if strangers:

@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Protocol
 
@@ -40,7 +41,9 @@ class Sheet(Protocol):
     """One sheet. `stem`: its name without folder and ending; `headers`: as given, in order."""
 
     stem: str
-    headers: list[str]
+
+    @property
+    def headers(self) -> list[str]: ...
 
     def read(self, typed: Typed) -> pa.Table:
         """All rows: one text column per header, named by its position. A blank cell is ""."""
@@ -91,7 +94,7 @@ def _zip(
             export.sheets.append(CsvSheet(archive, member, place.stem))
         elif ending == ".xlsx":
             export.workbooks = True
-            aside = stack.enter_context(tempfile.TemporaryFile())
+            aside = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
             with archive.open(member) as stream:
                 while chunk := stream.read(1 << 20):
                     aside.write(chunk)
@@ -331,16 +334,23 @@ class WorkbookSheet:
 
     def __init__(self, workbook: CalamineWorkbook, name: str, stem: str) -> None:
         self.stem = stem
-        self._rows = workbook.get_sheet_by_name(name).iter_rows()
-        self.headers: list[str] = []
-        for row in self._rows:
-            if any(cell != "" for cell in row):
-                self.headers = [cell_text(cell, None).strip() for cell in row]
-                break
-        _check_headers(stem, self.headers)
+        self._workbook = workbook
+        self._name = name
+
+    @cached_property
+    def headers(self) -> list[str]:
+        """The cells of the first row; the sheet is loaded when they are first asked for."""
+        try:
+            self._rows = self._workbook.get_sheet_by_name(self._name).iter_rows()
+        except CalamineError as error:
+            raise _damaged(type(error).__name__) from None
+        first = next((row for row in self._rows if any(cell != "" for cell in row)), [])
+        headers = [cell_text(cell, None).strip() for cell in first]
+        _check_headers(self.stem, headers)
+        return headers
 
     def read(self, typed: Typed) -> pa.Table:
-        """All rows; dates and numbers of Excel as the text that the field wants."""
+        """All rows, once; dates and numbers of Excel as the text that the field wants."""
         fields = [typed(header) for header in self.headers]
         names = [str(at) for at in range(len(self.headers))]
         schema = pa.schema([(name, TEXT) for name in names])
@@ -358,6 +368,7 @@ class WorkbookSheet:
                 flush()
         if waiting:
             flush()
+        del self._rows
         return pa.Table.from_batches(chunks, schema)
 
 

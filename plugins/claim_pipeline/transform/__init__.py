@@ -1,4 +1,4 @@
-"""Second step on a delivery: what a record system left out is computed, and the claim XML that stands for it is written."""
+"""Second step on a delivery: fills in what a record system left out, and writes the claim XML that stands for it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 
 
 def run(ws: Workspace) -> None:
-    """Writes `ws.submission`: the received bytes of claim XML; for an export of a record system, claim XML of its tables,
-    which first get line numbers (STT) and the amounts that were left out. NGAYLAP is then the day of receipt."""
+    """Writes `ws.submission`: the received bytes of claim XML; for an export of a record system, claim XML of its
+    tables, which first get line numbers (STT) and the amounts that were left out; NGAYLAP is the day of receipt."""
     delivery = ws.delivery
     if (delivery.format or "").startswith("emr-"):
         from claim_pipeline.transform.submission import write_submission
