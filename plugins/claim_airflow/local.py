@@ -29,6 +29,7 @@ from claim_pipeline.errors import OperatorError
 from claim_pipeline.store import embedded
 
 REPOSITORY = Path(__file__).parents[2]
+MIGRATE = ["db", "migrate"]
 COMPONENTS = {
     "api-server": ["api-server"],
     "scheduler": ["scheduler", "--skip-serve-logs"],
@@ -179,7 +180,7 @@ class LocalAirflow:
             settings=self.settings,
         )
         self.say("PostgreSQL is up; making Airflow's tables")
-        self._run("migrate", ["db", "migrate"])
+        self._run("migrate", MIGRATE)
         for name, arguments in COMPONENTS.items():
             self.processes[name] = self._spawn(name, arguments)
 
