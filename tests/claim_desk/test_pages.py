@@ -1,0 +1,170 @@
+"""The officers' page: who may see it, what it shows, and that it serves answers alone."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+from zoneinfo import ZoneInfo
+
+import pytest
+from fastapi import HTTPException
+from fastapi.testclient import TestClient
+
+from claim_desk import pages
+from claim_pipeline.settings import settings
+from claim_pipeline.store import RecentDelivery
+
+SUMMARY = {
+    "facility": "27001", "deliveries": 2, "repeats": 0, "answered": 1, "quarantined": 0, "claims": 1200, "lines": 9000,
+    "accepted": 1000, "adjusted": 150, "rejected": 50, "referred": 0, "replaced": 0,
+    "requested": "1234567.50", "approved": "1000000.00", "refused": "234567.50",
+}  # fmt: skip
+
+
+def delivery(
+    number: int, *, facility: str = "27001", file: str = "thang7.zip", folder: str | None = None
+) -> RecentDelivery:
+    at = datetime(2026, 7, 15, 8, 30, tzinfo=ZoneInfo("Asia/Ho_Chi_Minh"))
+    return RecentDelivery(
+        id=number, facility=facility, file=file, received_at=at, status="answered" if folder else "appraised",
+        repeat_of=None, claims=1200, accepted=1000, adjusted=150, rejected=50, referred=0,
+        requested=Decimal("1234567.50"), approved=Decimal("1000000.00"), refused=Decimal("234567.50"),
+        answer_folder=folder, answered_at=at if folder else None,
+    )  # fmt: skip
+
+
+class Deliveries:
+    def __init__(self, *rows: RecentDelivery) -> None:
+        self.rows = rows
+
+    def recent(self, limit: int) -> list[RecentDelivery]:
+        return list(self.rows[:limit])
+
+    def summary(self) -> list[dict]:
+        return [SUMMARY]
+
+    def delivery(self, number: int) -> RecentDelivery:
+        for row in self.rows:
+            if row.id == number:
+                return row
+        raise KeyError(number)
+
+
+@pytest.fixture
+def outbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(settings(), "outbox", tmp_path / "outbox")
+    folder = tmp_path / "outbox" / "27001" / "20260715-083000-aaaaaaaa"
+    folder.mkdir(parents=True)
+    (folder / "report.html").write_text("<p>kết quả</p>", "utf-8")
+    for outside in ("secret.txt", "report.html"):
+        (tmp_path / outside).write_text("secret")
+    return tmp_path / "outbox"
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Deliveries:
+    deliveries = Deliveries(
+        delivery(3, folder="27001/20260715-083000-aaaaaaaa"),
+        delivery(2, facility="01004", file="<img src=x onerror=alert(1)>.zip"),
+        delivery(1, folder=".."),
+    )
+    monkeypatch.setattr(pages, "_store", lambda: deliveries)
+    return deliveries
+
+
+@pytest.fixture
+def stranger() -> TestClient:
+    """A client that nobody has signed in."""
+    return TestClient(pages.app, follow_redirects=False)
+
+
+@pytest.fixture
+def officer(store: Deliveries, outbox: Path) -> TestClient:
+    pages.app.dependency_overrides[pages.may_see] = lambda: SimpleNamespace(name="officer")
+    yield TestClient(pages.app)
+    pages.app.dependency_overrides.clear()
+
+
+@pytest.mark.parametrize("path", ["/", "/deliveries/3/report.html", "/deliveries/3/report.xlsx"])
+def test_a_stranger_sees_nothing(stranger: TestClient, store: Deliveries, outbox: Path, path: str):
+    assert stranger.get(path).status_code == 401
+    shown = stranger.get(path, headers={"Accept": "text/html"})
+    assert shown.status_code == 303
+    assert shown.headers["location"].startswith("/auth/login?next=")
+    assert "27001" not in shown.text
+
+
+def test_a_user_without_the_right_is_refused(
+    stranger: TestClient, store: Deliveries, outbox: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async def somebody(*_: object) -> SimpleNamespace:
+        return SimpleNamespace(name="somebody")
+
+    def refused(*_: object) -> None:
+        raise HTTPException(403, "Forbidden")
+
+    monkeypatch.setattr(pages, "get_user", somebody)
+    monkeypatch.setattr(pages, "requires_access_view", lambda view: refused)
+    assert stranger.get("/").status_code == 403
+    assert stranger.get("/deliveries/3/report.html").status_code == 403
+
+
+def test_the_page_shows_each_facility_and_its_deliveries(officer: TestClient):
+    page = officer.get("/").text
+    assert 'lang="vi"' in page
+    for shown in (
+        "27001",
+        "1.234.567,50",
+        "1.000.000",
+        "thang7.zip",
+        "15/07/2026 08:30:00",
+        "đã trả lời",
+        "đã giám định",
+    ):
+        assert shown in page
+    assert "/claims/deliveries/3/report.html" in page
+    assert "/claims/deliveries/2/report.html" not in page  # not answered yet
+
+
+def test_one_facility_can_be_looked_at_alone(officer: TestClient):
+    page = officer.get("/", params={"facility": "27001"}).text
+    assert "thang7.zip" in page
+    assert "onerror" not in page
+
+
+def test_a_file_name_cannot_write_into_the_page(officer: TestClient):
+    page = officer.get("/").text
+    assert "<img" not in page
+    assert "&lt;img src=x onerror=alert(1)&gt;.zip" in page
+    assert "default-src 'none'" in officer.get("/").headers["content-security-policy"]
+
+
+def test_the_report_is_served_apart_from_airflow(officer: TestClient):
+    report = officer.get("/deliveries/3/report.html")
+    assert report.status_code == 200
+    assert "kết quả" in report.text
+    assert report.headers["content-security-policy"].startswith("sandbox")
+    assert report.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/deliveries/3/report.pdf",
+        "/deliveries/3/..%2F..%2Fsecret.txt",
+        "/deliveries/3/secret.txt",
+        "/deliveries/3/report.json",  # not there
+        "/deliveries/2/report.html",  # not answered
+        "/deliveries/1/report.html",  # its folder leads out of the outbox
+        "/deliveries/99/report.html",
+    ],
+)
+def test_nothing_else_is_served(officer: TestClient, path: str):
+    assert officer.get(path).status_code == 404
+
+
+def test_a_link_out_of_the_outbox_is_not_followed(officer: TestClient, outbox: Path):
+    (outbox / "27001" / "20260715-083000-aaaaaaaa" / "report.xlsx").symlink_to(outbox.parent / "secret.txt")
+    assert officer.get("/deliveries/3/report.xlsx").status_code == 404
