@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 
 from claim_rules.frames import KEY_COLUMNS, ClaimTables
 
-
 _NO_SEPARATOR = pa.scalar("", pa.large_string())
 
 

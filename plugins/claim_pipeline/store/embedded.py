@@ -190,16 +190,32 @@ def _clear_remains(data: Path) -> None:
     for process in lost:
         process.kill()
     orphans = [p for p in psutil.process_iter() if _works_in(p.pid, data)]
-    _, left = psutil.wait_procs([*lost, *orphans], timeout=10)
-    for process in left:
+    for process in _still_there([*lost, *orphans]):
         process.kill()
-    psutil.wait_procs(left, timeout=10)
+    _still_there(orphans)
     try:
         pid = int((data / "postmaster.pid").read_text("utf-8").splitlines()[0])
     except (OSError, ValueError, IndexError):
         return
     if psutil.pid_exists(pid):
         (data / "postmaster.pid").unlink(missing_ok=True)
+
+
+def _still_there(processes: list[psutil.Process], seconds: float = 10) -> list[psutil.Process]:
+    """Those that have not ended after so many seconds. One that has ended but that nobody has waited for is gone."""
+    deadline = time.monotonic() + seconds
+    while left := [p for p in processes if _lives(p)]:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.05)
+    return left
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _works_in_deleted(process: psutil.Process, data: Path) -> bool:

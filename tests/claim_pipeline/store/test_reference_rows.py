@@ -1,0 +1,74 @@
+"""Reference data in the database: what was loaded comes back, a load replaces a table as a whole."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pandas as pd
+import pytest
+
+from claim_pipeline.errors import OperatorError
+from claim_pipeline.store import open_store
+
+
+def text(**columns: list[str | None]) -> pd.DataFrame:
+    return pd.DataFrame({name: pd.Series(values, dtype="str") for name, values in columns.items()})
+
+
+DRUGS = text(
+    MA_THUOC=["40.1", "40.2", "40.3", ""],
+    TEN_THUOC=['Thuốc "A",\nviên', " ", None, "\x00"],
+    TU_NGAY=["20250101", "", "20250230", None],
+    DEN_NGAY=["20251231", None, "", ""],
+)
+
+
+def test_what_was_loaded_comes_back_column_by_column(store):
+    empty = text(A=[], B=[])
+    one = text(ONLY=["", "x", ""])
+    assert store.reference() == {}
+    assert store.load_reference({"drugs": DRUGS, "cards": empty, "holidays": one}) == {
+        "drugs": 4, "cards": 0, "holidays": 3,
+    }  # fmt: skip
+    got = store.reference()
+    assert set(got) == {"drugs", "cards", "holidays"}
+    pd.testing.assert_frame_equal(got["drugs"], DRUGS.replace("\x00", "\ufffd"))
+    pd.testing.assert_frame_equal(got["cards"], empty)
+    pd.testing.assert_frame_equal(got["holidays"], one)
+
+
+def test_validity_dates_are_typed(store, url, connect):
+    store.load_reference({"drugs": DRUGS})
+    with connect(url) as connection:
+        rows = connection.execute("SELECT tu_ngay, den_ngay FROM reference_row ORDER BY position").fetchall()
+    assert rows == [(dt.date(2025, 1, 1), dt.date(2025, 12, 31)), (None, None), (None, None), (None, None)]
+
+
+def test_a_load_replaces_its_table_as_a_whole_and_is_remembered(store, url, connect):
+    store.load_reference({"drugs": DRUGS, "cards": text(A=["1"])}, {"drugs": "aa"}, "ann")
+    store.load_reference({"drugs": DRUGS.head(1)}, {"drugs": "bb"}, "ben")
+    assert len(store.reference()["drugs"]) == 1
+    assert len(store.reference()["cards"]) == 1
+    with connect(url) as connection:
+        loads = connection.execute("SELECT name, sha256, actor, rows FROM reference_load ORDER BY id").fetchall()
+        assert connection.execute("SELECT count(*) FROM reference_row").fetchone() == (2,)
+    assert loads == [("drugs", "aa", "ann", 4), ("cards", None, "ann", 1), ("drugs", "bb", "ben", 1)]
+
+
+def test_the_bytes_in_force_are_not_loaded_again(store, url, connect):
+    for _ in range(3):
+        assert store.load_reference({"drugs": DRUGS}, {"drugs": "aa"}) == {"drugs": 4}
+    with connect(url) as connection:
+        assert connection.execute("SELECT count(*) FROM reference_load").fetchone() == (1,)
+
+
+def test_a_load_that_fails_leaves_what_was_in_force(store, url, connect):
+    store.load_reference({"drugs": DRUGS})
+    with connect(url) as connection:
+        connection.execute("ALTER TABLE reference_load ADD CONSTRAINT no_cards CHECK (name <> 'staff')")
+    with pytest.raises(OperatorError, match="no_cards"):
+        store.load_reference({"drugs": DRUGS.head(1), "staff": text(A=["1"])})
+    other = open_store(url)
+    assert len(other.reference()["drugs"]) == 4
+    assert "staff" not in other.reference()
+    other.close()
