@@ -6,10 +6,10 @@ import argparse
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
 import demo
@@ -20,112 +20,127 @@ from claim_pipeline.errors import GiamdinhError
 from claim_pipeline.store import embedded
 
 REPOSITORY = Path(__file__).parents[1]
-HOME = REPOSITORY / "var" / "up"
-STATE = HOME / "serving.json"  # pid, start time of that process, port
 
 
-def serving() -> dict[str, float] | None:
-    """pid, started and port of the process that keeps all running, if it lives."""
-    try:
-        state: dict[str, float] = json.loads(STATE.read_text("utf-8"))
-        process = psutil.Process(int(state["pid"]))
-        alive = process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-        return state if alive and abs(process.create_time() - state["started"]) < 1 else None
-    except (OSError, ValueError, KeyError, psutil.Error):
-        return None
+class Serving:
+    """The process that keeps everything of one home running, as its state file tells: pid, start time, port, ready."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home.resolve()
+        self.path = self.home / "serving.json"
+
+    def write(self, port: int, *, ready: bool) -> None:
+        self.home.mkdir(parents=True, exist_ok=True)
+        state = {"pid": os.getpid(), "started": psutil.Process().create_time(), "port": port, "ready": ready}
+        aside = self.path.with_suffix(".part")
+        aside.write_text(json.dumps(state), "utf-8")
+        os.replace(aside, self.path)
+
+    def state(self) -> dict[str, float]:
+        """What the file says, if that very process still lives; else empty."""
+        try:
+            state: dict[str, float] = json.loads(self.path.read_text("utf-8"))
+            process = psutil.Process(int(state["pid"]))
+            same = abs(process.create_time() - state["started"]) < 1 and process.status() != psutil.STATUS_ZOMBIE
+        except (OSError, ValueError, KeyError, psutil.Error):
+            return {}
+        return state if same else {}
 
 
-def healthy(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v2/monitor/health", timeout=5):
-            return (HOME / "ready").exists()
-    except OSError:
-        return False
-
-
-def up(port: int, empty: bool) -> int:
-    state = serving()
-    if state is None:
-        HOME.mkdir(parents=True, exist_ok=True)
-        (HOME / "ready").unlink(missing_ok=True)
-        embedded.stop(HOME)  # of a run that was killed
-        command = [sys.executable, __file__, "serve", "--port", str(port), *(["--empty"] if empty else [])]
-        with (HOME / "serve.log").open("wb") as log:
+def up(home: Path, port: int, empty: bool) -> int:
+    serving = Serving(home)
+    if not serving.state():
+        if port_taken(port):
+            print(
+                f"Cổng {port} đang được dùng; chọn cổng khác: make up PORT=8081\n"
+                f"Port {port} is in use; choose another: make up PORT=8081",
+                file=sys.stderr,
+            )
+            return 1
+        home.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, __file__, "serve", "--home", str(home), "--port", str(port)]
+        with (home / "serve.log").open("wb") as log:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+                [*command, *(["--empty"] if empty else [])],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
         print("Đang khởi động PostgreSQL và Airflow… Starting PostgreSQL and Airflow…", flush=True)
         deadline = time.monotonic() + 2 * HEALTHY_SECONDS
-        while not healthy(port):
+        while not serving.state().get("ready"):
             if process.poll() is not None or time.monotonic() > deadline:
                 process.terminate()
-                print((HOME / "serve.log").read_text("utf-8", "replace"), file=sys.stderr)
+                print((home / "serve.log").read_text("utf-8", "replace"), file=sys.stderr)
                 return 1
             time.sleep(0.5)
-    else:
-        port = int(state["port"])
+    shown = home.relative_to(REPOSITORY) if home.is_relative_to(REPOSITORY) else home
     print(
         f"""
-  Trang web · Pages      http://localhost:{port}   (mục Giám định · the entry Giám định)
-  Tài khoản · User       {USER}, mật khẩu trong · password in {_shown(HOME / "airflow" / "passwords.json")}
-  Thả tệp · Inboxes      {_shown(HOME / "inbox")}/<mã CSKCB>/
-  Trả lời · Outboxes     {_shown(HOME / "outbox")}/<mã CSKCB>/
-  Danh mục · Reference   {_shown(HOME / "reference")}/
-  Nhật ký · Logs         {_shown(HOME / "logs")}/
+  Trang web · Pages      http://localhost:{int(serving.state()["port"])}   (mục Giám định · the entry Giám định)
+  Tài khoản · User       {USER}, mật khẩu trong · password in {shown}/airflow/passwords.json
+  Thả tệp · Inboxes      {shown}/inbox/<mã CSKCB>/
+  Trả lời · Outboxes     {shown}/outbox/<mã CSKCB>/
+  Danh mục · Reference   {shown}/reference/
+  Nhật ký · Logs         {shown}/logs/
   Dừng · Stop            make down
 """
     )
     return 0
 
 
-def down() -> int:
-    state = serving()
-    if state is not None:
+def down(home: Path) -> int:
+    state = Serving(home).state()
+    if state:
         process = psutil.Process(int(state["pid"]))
         process.terminate()
         try:
             process.wait(3 * STOP_SECONDS)
         except psutil.TimeoutExpired:
-            process.kill()  # its children end with it (claim_airflow.local)
-    embedded.stop(HOME)
-    STATE.unlink(missing_ok=True)
+            process.kill()  # what it started ends with it (claim_airflow.local)
+    embedded.stop(home)
     print("Đã dừng; dữ liệu vẫn còn. Stopped; the data are kept.")
     return 0
 
 
-def serve(port: int, empty: bool) -> int:
+def serve(home: Path, port: int, empty: bool) -> int:
     """What `up` leaves running: everything until SIGTERM, or until a process of Airflow ends by itself."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    fresh = not (HOME / "postgres").exists()
-    started = psutil.Process().create_time()
-    STATE.write_text(json.dumps({"pid": os.getpid(), "started": started, "port": port}), "utf-8")
-    with LocalAirflow(HOME, port=port) as airflow:
+    serving = Serving(home)
+    serving.write(port, ready=False)
+    fresh = not (home / "postgres").exists()
+    embedded.stop(home)  # of a run that was killed
+    with LocalAirflow(home, port=port) as airflow:
         airflow.wait_until_healthy()
-        (HOME / "ready").touch()
+        serving.write(port, ready=True)
         if fresh and not empty:
-            stage = HOME / "stage"
+            stage = home / "stage"
             demo.simulated(demo.simulate(stage))
             demo.load_reference(airflow, stage)
             for path in demo.in_turns(stage):
-                demo.drop(path, HOME / "inbox")
+                demo.drop(path, home / "inbox")
         while True:
             airflow.check()
             time.sleep(2)
 
 
-def _shown(path: Path) -> str:
-    return str(path.relative_to(REPOSITORY))
+def port_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(2)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("command", choices=("up", "down", "serve"))
+    parser.add_argument("--home", type=Path, default=REPOSITORY / "var" / "up")
     parser.add_argument("--port", type=int, default=8080)
     parser.add_argument("--empty", action="store_true", help="without the simulated hospitals of a first start")
     given = parser.parse_args()
     try:
-        sys.exit(
-            down() if given.command == "down" else {"up": up, "serve": serve}[given.command](given.port, given.empty)
-        )
+        if given.command == "down":
+            sys.exit(down(given.home.resolve()))
+        sys.exit({"up": up, "serve": serve}[given.command](given.home.resolve(), given.port, given.empty))
     except GiamdinhError as error:
         sys.exit(f"{error.message_vi}\n{error.message_en}")

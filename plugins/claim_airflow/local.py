@@ -148,7 +148,7 @@ class LocalAirflow:
     @property
     def claims_url(self) -> str:
         """SQLAlchemy URL of the claims database."""
-        return self.env["GIAMDINH_DATABASE_URL"]
+        return embedded.start(self.home)
 
     def __enter__(self) -> LocalAirflow:
         try:

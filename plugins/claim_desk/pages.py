@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
-from airflow.api_fastapi.core_api.security import get_user, requires_access_view
+from airflow.api_fastapi.core_api.security import bearer_scheme, get_user, requires_access_view
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.responses import FileResponse, HTMLResponse
+from fastapi.security import HTTPAuthorizationCredentials
 from jinja2 import Environment, FileSystemLoader
 
 from claim_desk import URL_PREFIX
@@ -80,10 +81,12 @@ def _store() -> Any:
     return open_store()
 
 
-async def signed_in(request: Request) -> Any:
-    """Airflow's user; a browser that has none is sent to the sign-in page, anything else gets 401."""
+async def signed_in(
+    request: Request, bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer_scheme)]
+) -> Any:
+    """Airflow's user, by cookie or token; a browser without either is sent to the sign-in page, others get 401."""
     try:
-        return await get_user(request, None, None)
+        return await get_user(request, None, bearer)
     except HTTPException as error:
         if error.status_code in (401, 403) and "text/html" in request.headers.get("accept", ""):
             raise HTTPException(303, headers={"Location": f"/auth/login?next={request.url.path}"}) from error
