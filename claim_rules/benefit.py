@@ -15,7 +15,7 @@ import pandas as pd
 
 from claim_rules import law, money
 from claim_rules.frames import ClaimTables
-from claim_rules.lines import CLAIM_NUMBERS, LINE_NUMBERS, ClaimLines, build
+from claim_rules.lines import CLAIM_NUMBERS, LINE_NUMBERS, LINE_TABLES, ClaimLines, build
 
 FULL = 10000  # 100 %
 PRICE_TO_AMOUNT = 10_000  # (1/1000 × 1/1000) -> 1/100
@@ -100,10 +100,11 @@ def cards(visits: pd.DataFrame) -> pd.DataFrame:
         "valid_to": visits["GT_THE_DEN"],
     }
     split = {name: column.str.split(";") for name, column in lists.items()}
-    counts = split["card"].str.len().to_numpy(dtype="int64")
+    counts = (lists["card"].str.count(";") + 1).to_numpy(dtype="int64")
     owner = np.repeat(visits.index.to_numpy(), counts)
     position = np.concatenate([np.arange(n) for n in counts]) if len(counts) else np.empty(0, dtype="int64")
     out = pd.DataFrame({"claim": owner, "position": position, "card": split["card"].explode().to_numpy()})
+    out["claim"] = out["claim"].astype("int64")
     out["card"] = out["card"].astype("str").str.strip()
     for name in ("valid_from", "valid_to"):
         items = split[name].explode()
@@ -113,7 +114,7 @@ def cards(visits: pd.DataFrame) -> pd.DataFrame:
         out[name] = out[name].fillna("").astype("str").str.strip()
     digit = out["card"].str.slice(2, 3)
     rate = digit.map({key: value * 100 for key, value in rates["digits"].items()}).astype("Int64")
-    day_out = out["claim"].map(visits["day_out"])
+    day_out = out["claim"].map(visits["day_out"]).astype("str")
     for group in rates["full_cover_groups"]:
         inside = out["card"].str.startswith(group["prefix"] + group["digit"])
         rate = rate.mask(inside & (day_out >= str(group["from"]).replace("-", "")), FULL)
@@ -211,6 +212,11 @@ def in_scope_amount(lines: pd.DataFrame) -> pd.Series:
     return pd.Series(amount, index=lines.index)
 
 
+def priced_amount(lines: pd.DataFrame) -> money.Ints:
+    """Quantity × insured price × TYLE_TT_DV, before TYLE_TT_BH."""
+    return money.product(lines["SO_LUONG"], lines["DON_GIA_BH"], lines["TYLE_TT_DV"], divisor=PRICE_TO_AMOUNT * FULL)
+
+
 def hospital_amounts(lines: pd.DataFrame) -> pd.DataFrame:
     """The three readings of THANH_TIEN_BV (int64): v1 quantity × own price × TYLE_TT_DV (4750, 3176); v2 the own price
     less what the special rate takes off the insured part; v0 quantity × own price (XML2, and XML3 under 130)."""
@@ -298,8 +304,9 @@ def fill_amounts(tables: ClaimTables) -> ClaimTables:
     for name in ("T_BNTT", "T_BNCCT", "T_BHTT"):
         _fill(lines, present, name, shares[name])
     filled = dict(tables.tables)
-    for name, mine in lines.groupby("table"):
-        filled[str(name)] = _write_back(tables[str(name)], mine, present.loc[mine.index])
+    for name in LINE_TABLES:
+        if name in tables:
+            filled[name] = _write_back(tables[name], lines[lines["table"] == name])
     if "XML1" in tables:
         filled["XML1"] = _write_totals(tables["XML1"], claim_totals(claims))
     return ClaimTables(tables.claims, filled, tables.unknown)
@@ -320,7 +327,7 @@ _COMPUTED = (
 )
 
 
-def _write_back(frame: pd.DataFrame, lines: pd.DataFrame, present: pd.DataFrame) -> pd.DataFrame:
+def _write_back(frame: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
     out = frame.copy()
     key = pd.MultiIndex.from_frame(frame[["claim", "row"]])
     place = pd.Series(range(len(lines)), index=pd.MultiIndex.from_frame(lines[["claim", "row"]]))
@@ -332,7 +339,7 @@ def _write_back(frame: pd.DataFrame, lines: pd.DataFrame, present: pd.DataFrame)
         if not blank.any():
             continue
         if name == "MUC_HUONG":
-            number = pd.Series([money.rate_text(value) for value in lines[name].tolist()], dtype="str")
+            number = money.rate_texts(lines[name]).reset_index(drop=True)
         else:
             number = money.text(lines[name], LINE_NUMBERS[name]).reset_index(drop=True)
         values = pd.Series(pd.NA, index=frame.index, dtype="str")

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import pandas as pd
 
@@ -71,22 +72,44 @@ class Appraisal:
     failed: list[dict[str, str]]
 
 
-def line_findings(rule: str, lines: pd.DataFrame, where: pd.Series, **columns: object) -> pd.DataFrame:
-    """Raw findings for the lines where `where` is true; other columns as scalars or series aligned with lines."""
-    hit = lines[where.fillna(False).astype("bool")]
-    data: dict[str, object] = {"claim": hit["claim"], "rule": rule, "table": hit["table"], "row": hit["row"]}
+Column = pd.Series | Callable[[pd.Index], pd.Series] | str
+"""A column of findings: a constant, a series aligned with the frame, or what makes the series for the rows hit."""
+
+
+def _hit(frame: pd.DataFrame, where: pd.Series) -> pd.Index:
+    flags = where.to_numpy(dtype="bool", na_value=False)
+    return frame.index[flags]
+
+
+def _columns(hit: pd.Index, columns: dict[str, Column]) -> dict[str, Any]:
+    out: dict[str, Any] = {}
     for name, value in columns.items():
-        data[name] = value.loc[hit.index] if isinstance(value, pd.Series) else value
-    return findings(pd.DataFrame(data, index=hit.index)) if len(hit) else findings()
+        if isinstance(value, pd.Series):
+            value = value.loc[hit]
+        elif not isinstance(value, str):
+            value = value(hit)
+        out[name] = value if isinstance(value, str) else value.array
+    return out
 
 
-def claim_findings(rule: str, visits: pd.DataFrame, where: pd.Series, **columns: object) -> pd.DataFrame:
+def line_findings(rule: str, lines: pd.DataFrame, where: pd.Series, **columns: Column) -> pd.DataFrame:
+    """Raw findings for the lines where `where` is true (aligned with lines)."""
+    hit = _hit(lines, where)
+    if hit.empty:
+        return findings()
+    place = lines.loc[hit, ["claim", "table", "row"]].reset_index(drop=True)
+    place["rule"] = rule
+    for name, values in _columns(hit, columns).items():
+        place[name] = values
+    return findings(place)
+
+
+def claim_findings(rule: str, visits: pd.DataFrame, where: pd.Series, **columns: Column) -> pd.DataFrame:
     """Raw findings of level claim (table XML1, no line) for the visits where `where` is true."""
-    hit = visits[where.fillna(False).astype("bool")]
-    data: dict[str, object] = {"claim": hit.index, "rule": rule, "table": "XML1"}
-    for name, value in columns.items():
-        data[name] = value.loc[hit.index].to_numpy() if isinstance(value, pd.Series) else value
-    return findings(pd.DataFrame(data)) if len(hit) else findings()
+    hit = _hit(visits, where)
+    if hit.empty:
+        return findings()
+    return findings(pd.DataFrame({"claim": hit.to_numpy(), "rule": rule, "table": "XML1", **_columns(hit, columns)}))
 
 
 def _rejected_in_structure(found: pd.DataFrame, book: dict[str, catalogue.Rule]) -> set[int]:
@@ -152,9 +175,12 @@ def run(
                 received_day,
                 history or {},
             )
+        if cases[key].visits.empty:
+            rules_run.append(entry.id)
+            continue
         try:
             result = entry.check(cases[key])
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever a rule meets, the others must run
             failed.append({"rule": entry.id, "error": type(error).__name__})
             affected = cases[key].visits.index
             referrals.append(pd.DataFrame({"claim": affected, "reason": f"{RULE_ERROR}:{entry.id}"}))

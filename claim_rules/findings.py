@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import pandas as pd
+from pandas.api.types import pandas_dtype
 
 REJECT_CLAIM = "reject_claim"
 REJECT_LINE = "reject_line"
@@ -30,23 +32,30 @@ FINDING_COLUMNS = {
 """Columns of the raw findings that readers, expectations and rules produce."""
 
 
+@cache
+def _none() -> pd.DataFrame:
+    return pd.DataFrame({name: pd.Series([], dtype=pandas_dtype(dtype)) for name, dtype in FINDING_COLUMNS.items()})
+
+
 def findings(rows: Iterable[dict[str, Any]] | pd.DataFrame = ()) -> pd.DataFrame:
     """A frame of FINDING_COLUMNS from rows or a frame that give some of them; the others are NA.
 
     Raises ValueError for a column that is not one of them.
     """
     given = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
+    if given.empty:
+        return _none().copy()
     unknown = set(given.columns) - set(FINDING_COLUMNS)
     if unknown:
         raise ValueError(f"not columns of findings: {sorted(unknown)}")
     out: dict[str, pd.Series] = {}
     for name, dtype in FINDING_COLUMNS.items():
         if name in given.columns:
-            out[name] = given[name].reset_index(drop=True).astype(dtype)
+            out[name] = given[name].reset_index(drop=True).astype(pandas_dtype(dtype))
         elif name == "severity":
             out[name] = pd.Series([""] * len(given), dtype="str")
         else:
-            out[name] = pd.Series([pd.NA] * len(given), dtype=dtype)
+            out[name] = pd.Series([pd.NA] * len(given), dtype=pandas_dtype(dtype))
     return pd.DataFrame(out)
 
 

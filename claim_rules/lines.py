@@ -71,7 +71,8 @@ class ClaimLines:
 
     def visit(self, column: str) -> pd.Series:
         """A column of visits, aligned with the lines."""
-        return self.lines["claim"].map(self.visits[column])
+        own = self.visits[column]
+        return self.lines["claim"].map(own).astype(own.dtype)
 
     def sums(self, column: str) -> pd.Series:
         """Sum of a number column of the lines for each visit (int64, index of visits)."""

@@ -71,6 +71,12 @@ def rate_text(number: int) -> str:
     return f"{whole}.{rest:02d}".rstrip("0") if rest else str(whole)
 
 
+def rate_texts(numbers: pd.Series) -> pd.Series:
+    """Rates in 1/100 percent as the XML writes them (NA becomes "")."""
+    known = {int(value): rate_text(int(value)) for value in numbers.dropna().unique()}
+    return numbers.map(known).fillna("").astype("str")
+
+
 def product(*factors: Ints | pd.Series | int, divisor: int) -> Ints:
     """Product of integers divided by `divisor`, rounded half up (away from zero), exact.
 

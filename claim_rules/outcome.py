@@ -52,14 +52,17 @@ def allowed_amounts(claims: ClaimLines, corrections: pd.DataFrame) -> pd.Series:
     in_scope = claimed
     repriced = lowest.reindex(columns=list(PRICED)).notna().any(axis=1)
     if repriced.any():
-        in_scope = in_scope.mask(repriced, np.minimum(claimed, benefit.in_scope_amount(lines)))
+        anew = benefit.in_scope_amount(lines)
+        in_scope = in_scope.where(~repriced | (claimed < anew), anew)
     if "THANH_TIEN_BH" in lowest:
-        in_scope = np.minimum(in_scope, lowest["THANH_TIEN_BH"].fillna(in_scope).astype("int64"))
+        right = lowest["THANH_TIEN_BH"].fillna(in_scope).astype("int64")
+        in_scope = in_scope.where(in_scope < right, right)
     whole = lines["THANH_TIEN_BV"]
     if "THANH_TIEN_BV" in lowest:
         whole = lowest["THANH_TIEN_BV"].fillna(whole).astype("int64")
     share = benefit.split(whole, in_scope.astype("int64"), lines["MUC_HUONG"], lines["T_NGUONKHAC"])["T_BHTT"]
-    return np.minimum(lines["T_BHTT"], np.maximum(share, 0)).astype("int64")
+    share = share.clip(lower=0)
+    return share.where(share < lines["T_BHTT"], lines["T_BHTT"]).astype("int64")
 
 
 def fold(tables: ClaimTables, appraisal: Appraisal, completed: pd.DataFrame, *, signed: bool) -> Outcome:
@@ -122,7 +125,8 @@ def _claims(
     approved = position.map(sums["approved"]).fillna(0).astype("int64")
     capped = found.loc[(found["rule"] == CLAIM_CAP_RULE) & (found["severity"] == ADJUST_AMOUNT), "claim"]
     cap = position.map(header).fillna(0).astype("int64")
-    approved = approved.where(~position.isin(capped.dropna().astype("int64")), np.minimum(approved, cap))
+    over = position.isin(capped.dropna().astype("int64")) & (approved > cap)
+    approved = approved.where(~over, cap)
     approved = approved.mask(position.isin(refused_claims), 0)
     out["requested"], out["approved"], out["refused"] = requested, approved, requested - approved
 

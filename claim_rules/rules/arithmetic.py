@@ -7,7 +7,7 @@ import pandas as pd
 
 from claim_rules import benefit, law, money
 from claim_rules.catalogue import SPLIT, TOTALS, rule
-from claim_rules.engine import Case, claim_findings, line_findings
+from claim_rules.engine import Case, Column, claim_findings, line_findings
 from claim_rules.findings import ADJUST_AMOUNT, WARN, concat
 from claim_rules.rules.structure import FORMAT
 
@@ -30,15 +30,15 @@ def _stated(case: Case, *names: str) -> pd.Series:
 def _wrong_amount(
     rule_id: str, case: Case, where: pd.Series, name: str, right: pd.Series, severity: str = "", correct: bool = True
 ) -> pd.DataFrame:
-    extra: dict[str, object] = {"correct_field": name, "correct_value": right} if correct else {}
+    extra: dict[str, Column] = {"correct_field": name, "correct_value": right} if correct else {}
     return line_findings(
         rule_id,
         case.lines,
         where,
         severity=severity,
         field=name,
-        observed=_amounts(case.lines[name]),
-        expected=_amounts(right),
+        observed=lambda hit: _amounts(case.lines.loc[hit, name]),
+        expected=lambda hit: _amounts(right.loc[hit]),
         **extra,
     )
 
@@ -164,8 +164,8 @@ def service_in_scope_amount(case: Case) -> pd.DataFrame:
     severity=ADJUST_AMOUNT,
     title_vi="Dòng chi phí cân đối các nguồn chi trả",
     title_en="The payers of a line add up to its amount",
-    message_vi="Thành tiền {observed} khác tổng các nguồn chi trả {expected} (T_BHTT + T_BNCCT + T_BNTT + T_NGUONKHAC).",
-    message_en="Amount {observed} differs from the sum of payers {expected} (T_BHTT + T_BNCCT + T_BNTT + T_NGUONKHAC).",
+    message_vi="Thành tiền {observed} khác tổng T_BHTT + T_BNCCT + T_BNTT + T_NGUONKHAC = {expected}.",
+    message_en="Amount {observed} differs from T_BHTT + T_BNCCT + T_BNTT + T_NGUONKHAC = {expected}.",
     basis=BASIS,
 )
 def line_balance(case: Case) -> pd.DataFrame:
@@ -178,8 +178,8 @@ def line_balance(case: Case) -> pd.DataFrame:
         lines,
         where,
         field="THANH_TIEN_BV",
-        observed=_amounts(lines["THANH_TIEN_BV"]),
-        expected=_amounts(payers),
+        observed=lambda hit: _amounts(lines.loc[hit, "THANH_TIEN_BV"]),
+        expected=lambda hit: _amounts(payers.loc[hit]),
         correct_field="T_BHTT",
     )
 

@@ -25,8 +25,8 @@ def _paper_groups() -> tuple[str, ...]:
     severity=REJECT_CLAIM,
     title_vi="Mã thẻ BHYT đúng cấu trúc",
     title_en="The card number has the right form",
-    message_vi="Mã thẻ {observed} không đúng cấu trúc 15 ký tự (mã đối tượng, mức hưởng 1-5, tỉnh, 10 chữ số).",
-    message_en="Card number {observed} does not have 15 characters of the right form (group, digit 1-5, province, 10 digits).",
+    message_vi="Mã thẻ {observed} không đúng cấu trúc (2 chữ mã đối tượng, mức hưởng 1-5, 2 số tỉnh, 10 chữ số).",
+    message_en="Card {observed} is not of the right form (2 letters of the group, digit 1-5, province, 10 digits).",
     basis=f"Quyết định 1351/QĐ-BHXH, 1697/QĐ-BHXH; {APPRAISAL}",
 )
 def card_form(case: Case) -> pd.DataFrame:
@@ -82,7 +82,7 @@ def card_expired(case: Case) -> pd.DataFrame:
     else:
         end = own
     # a card that the register does not know has no end here: CARD-002 speaks of it
-    last = end.groupby(held["claim"]).max().reindex(case.visits.index)
+    last = end.astype("str").groupby(held["claim"]).max().reindex(case.visits.index)
     day_in = case.visits["day_in"]
     where = last.notna() & (day_in > last.fillna(OPEN_END))
     return claim_findings(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
 from claim_rules import law
@@ -53,9 +52,11 @@ def order_outside_visit(case: Case) -> pd.DataFrame:
     first = arrival.where(~by_day, arrival.str[:8])
     last = discharge.where(~by_day, discharge.str[:8])
     where = (lines["NGAY_YL"] != "") & (first != "") & (last != "") & ((order < first) | (order > last))
-    span = pd.Series(
-        np.char.add(np.char.add(first.to_numpy(dtype="str"), "-"), last.to_numpy(dtype="str")), index=lines.index
-    )
     return line_findings(
-        "TIME-002", lines, where, field="NGAY_YL", observed=lines["NGAY_YL"], expected=span.astype("str")
+        "TIME-002",
+        lines,
+        where,
+        field="NGAY_YL",
+        observed=lines["NGAY_YL"],
+        expected=lambda hit: first[hit] + "-" + last[hit],
     )

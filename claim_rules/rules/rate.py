@@ -34,11 +34,6 @@ for _id, (_vi, _en) in _CARRIED.items():
     )
 
 
-def _rate_texts(rates: pd.Series) -> pd.Series:
-    texts = [money.rate_text(int(value)) for value in rates.fillna(0).tolist()]
-    return pd.Series(texts, index=rates.index, dtype="str")
-
-
 @rule(
     "BEN-001",
     stage=ROUTE,
@@ -60,8 +55,8 @@ def rate_too_high(case: Case) -> pd.DataFrame:
         case.lines,
         where,
         field="MUC_HUONG",
-        observed=_rate_texts(claimed),
-        expected=_rate_texts(expected),
+        observed=lambda hit: money.rate_texts(claimed.loc[hit]),
+        expected=lambda hit: money.rate_texts(expected.loc[hit]),
         correct_field="MUC_HUONG",
         correct_value=expected,
     )
@@ -88,14 +83,13 @@ def small_visit_co_payment(case: Case) -> pd.DataFrame:
     """S under the threshold and a co-payment charged beyond what an off-route factor leaves to the patient."""
     lines = case.lines
     expected = case.expected
-    rate = expected.rate.fillna(benefit.FULL).astype("int64")
-    own_share = lines["THANH_TIEN_BH"] - money.product(lines["THANH_TIEN_BH"], rate, divisor=benefit.FULL)
-    excess = (lines["T_BNCCT"] - np.maximum(own_share, 0)).clip(lower=0)
-    charged = excess.groupby(lines["claim"]).sum().reindex(case.visits.index, fill_value=0)
-    # rounding of an off-route share is no co-payment
-    slack = case.visits["lines"].where(case.expected.referral.index.map(_off_route(case)), 0)
     co_payment = case.claims.sums("T_BNCCT")
-    where = expected.small & (co_payment > 0) & (charged > slack)
+    rate = expected.rate.fillna(benefit.FULL).astype("int64")
+    of_patient = lines["THANH_TIEN_BH"] - money.product(lines["THANH_TIEN_BH"], rate, divisor=benefit.FULL)
+    due = of_patient.groupby(lines["claim"]).sum().reindex(case.visits.index, fill_value=0)
+    # what an off-route factor leaves to the patient is due; so is its rounding, at most half a unit a line
+    rounding = case.visits["lines"].where(due > 0, 0)
+    where = expected.small & (co_payment > due + rounding)
     return claim_findings(
         "BEN-005",
         case.visits,
@@ -104,11 +98,6 @@ def small_visit_co_payment(case: Case) -> pd.DataFrame:
         observed=money.text(co_payment, money.AMOUNT_DECIMALS),
         expected=money.text(expected.threshold, money.AMOUNT_DECIMALS),
     )
-
-
-def _off_route(case: Case) -> dict[int, bool]:
-    factor = benefit.route_factors(case.visits)["factor"]
-    return ((factor < 100) & (factor > 0)).fillna(False).astype("bool").to_dict()
 
 
 @rule(

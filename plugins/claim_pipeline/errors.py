@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class GiamdinhError(Exception):
     """Base of all our errors. Texts never hold personal data.
@@ -43,6 +45,15 @@ class Quarantined(GiamdinhError):
 
 class ReferenceDataError(GiamdinhError):
     """A reference-data file cannot be used."""
+
+    @classmethod
+    def of(cls, errors: Sequence[ReferenceDataError]) -> ReferenceDataError:
+        """One error that says what each of several says."""
+        parts = [
+            [getattr(error, name) for error in errors] for name in ("message_vi", "message_en", "next_vi", "next_en")
+        ]
+        texts = ["; ".join(dict.fromkeys(filter(None, part))) for part in parts]
+        return cls(errors[0].code, *texts)
 
 
 class OperatorError(GiamdinhError):

@@ -1,0 +1,81 @@
+"""The rule book as text: all rules, or one with its worked cases. docs/rule-book.md is made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from claim_rules import cases, catalogue
+
+SEVERITY = {
+    "reject_claim": ("từ chối cả hồ sơ", "rejects the claim"),
+    "reject_line": ("từ chối dòng", "rejects the line"),
+    "adjust_amount": ("điều chỉnh số tiền", "adjusts the amount"),
+    "warn": ("cảnh báo", "warns"),
+}
+"""Severity in the words of a page: Vietnamese, English."""
+
+
+def all_rules() -> str:
+    """One line per rule: id, severity, title in Vietnamese and English."""
+    rules = catalogue.book().values()
+    width = max(len(rule.id) for rule in rules)
+    lines = [
+        f"{rule.id:<{width}}  {SEVERITY[rule.severity][0]:<19}  {rule.title_vi} · {rule.title_en}" for rule in rules
+    ]
+    return "\n".join([f"Bộ quy tắc · rule book {catalogue.version()}: {len(lines)}", "", *lines])
+
+
+def one(rule_id: str) -> str | None:
+    """One rule with all that is known of it and its cases; None if there is no such rule."""
+    rule = catalogue.book().get(rule_id)
+    return None if rule is None else "\n".join(_describe(rule))
+
+
+def markdown() -> str:
+    """The whole book for docs/."""
+    parts = [
+        "# Bộ quy tắc giám định · Rule book",
+        "",
+        f"Phiên bản · version `{catalogue.version()}`. Tệp này được sinh từ các quy tắc và ví dụ; không sửa tay. "
+        "This file is made from the rules and their worked cases (`make rule-book`); do not edit it.",
+        "",
+    ]
+    for rule in catalogue.book().values():
+        parts += [f"## {rule.id}", "", *_describe(rule, bullets=True)[1:], ""]
+    return "\n".join(parts)
+
+
+def _describe(rule: catalogue.Rule, *, bullets: bool = False) -> list[str]:
+    mark = "- " if bullets else "  "
+    english = f"**{rule.title_vi}** · {rule.title_en}" if bullets else f"    {rule.title_en}"
+    out = [f"{rule.id}  {rule.title_vi}", english]
+    if bullets:
+        out.append("")
+    severity = SEVERITY[rule.severity]
+    out.append(f"{mark}Mức độ · severity: {severity[0]} · {severity[1]} (`{rule.severity}`), {rule.level}")
+    out.append(f"{mark}Căn cứ · basis: {rule.basis}")
+    if rule.since or rule.until:
+        out.append(f"{mark}Hiệu lực theo NGAY_RA · in force by NGAY_RA: {rule.since or '…'} – {rule.until or '…'}")
+    if rule.needs:
+        files = "; ".join(f"{file}.csv ({', '.join(columns)})" for file, columns in rule.needs.items())
+        out.append(f"{mark}Danh mục cần có · needs: {files}")
+    if rule.found_by in catalogue.book():
+        out.append(f"{mark}Thể hiện qua · carried by: {rule.found_by}")
+    elif rule.message_vi:
+        out.append(f"{mark}Thông báo · message: {rule.message_vi} · {rule.message_en}")
+    out += _cases(rule.id, mark)
+    return out
+
+
+def _cases(rule_id: str, mark: str) -> Iterable[str]:
+    mine = [case for case in cases.all_cases() if rule_id in case.rules or rule_id in _found(case)]
+    for case in mine:
+        found = _found(case)
+        result = ", ".join(found) if found else "không có phát hiện · no finding"
+        outcome = case.expect["outcome"]
+        outcome = ", ".join(outcome) if isinstance(outcome, list) else outcome
+        yield f"{mark}Ví dụ · case: {case.name_vi} · {case.name} → {result} ({outcome})"
+
+
+def _found(case: cases.WorkedCase) -> list[str]:
+    return [str(finding["rule"]) for finding in case.expect["findings"]]

@@ -1,0 +1,146 @@
+"""Worked cases: given a claim, expect these findings and amounts. Appraisers read and argue with them; tests run them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from claim_rules import benefit, catalogue, dictionary, engine, expectations, outcome
+from claim_rules.findings import concat
+from claim_rules.frames import ClaimTables
+from claim_rules.money import amount_text
+
+
+@dataclass(frozen=True)
+class WorkedCase:
+    """One case. given: what differs from the base claim (table -> fields, or row number -> fields; `second`: a second
+    claim in the same way; `decision`); reference: file stem -> rows; expect: findings, outcome, amounts."""
+
+    name: str
+    name_vi: str
+    file: str
+    rules: tuple[str, ...]
+    given: dict[str, Any] = field(default_factory=dict)
+    reference: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+    expect: dict[str, Any] = field(default_factory=dict)
+
+
+@cache
+def all_cases() -> tuple[WorkedCase, ...]:
+    """Every case of this folder, in order of file and place."""
+    out = []
+    for item in sorted(resources.files(__package__).iterdir(), key=lambda item: item.name):
+        if not item.name.endswith(".yaml") or item.name == "base.yaml":
+            continue
+        for entry in yaml.safe_load(item.read_text("utf-8")):
+            entry["rules"] = tuple(entry["rules"])
+            out.append(WorkedCase(file=item.name.removesuffix(".yaml"), **entry))
+    return tuple(out)
+
+
+@cache
+def _base() -> dict[str, Any]:
+    text = resources.files(__package__).joinpath("base.yaml").read_text("utf-8")
+    data: dict[str, Any] = yaml.safe_load(text)
+    return data
+
+
+def _rows(given: dict[str, Any], name: str) -> list[dict[str, str]]:
+    base = _base().get(name, [])
+    rows = [dict(row) for row in (base if isinstance(base, list) else [base])]
+    changes = given.get(name, {})
+    if changes is None:
+        return []
+    if name == "XML1":
+        changes = {1: changes}
+    for number, change in changes.items():
+        while len(rows) < number:
+            rows.append({**(rows[-1] if rows else {}), "STT": str(len(rows) + 1)})
+        if change is None:
+            rows[number - 1] = {}
+        else:
+            rows[number - 1].update(change)
+    return [row for row in rows if row]
+
+
+def _one(given: dict[str, Any], claim: int) -> dict[str, pd.DataFrame]:
+    decision = given.get("decision", _base()["decision"])
+    frames = {}
+    for name in dictionary.CLAIM_TABLES:
+        rows = _rows(given, name)
+        if not rows:
+            continue
+        names = dictionary.table(name, decision).names
+        frame = pd.DataFrame({item: pd.Series([row.get(item) for row in rows], dtype="str") for item in names})
+        frame.insert(0, "claim", claim)
+        frame.insert(1, "row", range(1, len(rows) + 1))
+        frames[name] = frame
+    return frames
+
+
+def build(case: WorkedCase) -> ClaimTables:
+    """The claim tables of a case; amounts that neither the case nor the base claim names are filled by the law."""
+    givens = [case.given] + ([case.given["second"]] if "second" in case.given else [])
+    parts = [_one(given, claim) for claim, given in enumerate(givens)]
+    tables = {
+        name: pd.concat([part[name] for part in parts if name in part], ignore_index=True)
+        for name in dictionary.CLAIM_TABLES
+        if any(name in part for part in parts)
+    }
+    claims = pd.DataFrame(
+        {
+            "claim": range(len(parts)),
+            "MA_LK": pd.Series([part["XML1"]["MA_LK"].iloc[0] for part in parts], dtype="str"),
+            "MA_CSKCB": pd.Series([given.get("facility", _base()["facility"]) for given in givens], dtype="str"),
+            "decision": pd.Series([given.get("decision", _base()["decision"]) for given in givens], dtype="str"),
+            "readable": True,
+        }
+    )
+    filled = benefit.fill_amounts(ClaimTables(claims, tables))
+    for name, frame in filled.items():
+        # a case may want a cell blank although the law could fill it
+        for claim, given in enumerate(givens):
+            changes = {1: given.get(name) or {}} if name == "XML1" else (given.get(name) or {})
+            for number, change in changes.items():
+                for item, value in (change or {}).items():
+                    if value == "":
+                        frame.loc[(frame["claim"] == claim) & (frame["row"] == number), item] = ""
+    return filled
+
+
+def run(case: WorkedCase) -> tuple[outcome.Outcome, engine.Appraisal]:
+    """Checks and appraises the claims of a case as the pipeline does after reading."""
+    tables = build(case)
+    reference = {name: pd.DataFrame(rows).astype("str") for name, rows in case.reference.items()}
+    given = concat([expectations.check(tables)])
+    appraisal = engine.run(tables, reference, given=given, on_error=_raise)
+    completed = catalogue.complete(appraisal.findings, tables)
+    return outcome.fold(tables, appraisal, completed, signed=False), appraisal
+
+
+def _raise(rule: str, error: Exception) -> None:
+    raise RuntimeError(f"rule {rule} could not run") from error
+
+
+def seen(result: outcome.Outcome) -> list[dict[str, Any]]:
+    """Findings of a case as a case would write them."""
+    found = result.findings
+    return [
+        {
+            "rule": row["rule"],
+            "severity": row["severity"],
+            "table": None if pd.isna(row["table"]) else row["table"],
+            "line": None if pd.isna(row["line"]) else int(row["line"]),
+            "field": None if pd.isna(row["field"]) else row["field"],
+            "observed": row["observed"],
+            "expected": row["expected"],
+            "amount_refused": amount_text(row["amount_refused"]),
+            "claim": None if pd.isna(row["claim"]) else int(row["claim"]),
+        }
+        for row in found.to_dict("records")
+    ]

@@ -1,0 +1,195 @@
+"""Appraises the claims of a delivery: rules and reference data in, findings, outcomes and the report out."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from claim_pipeline.errors import GiamdinhError
+from claim_pipeline.workspace import Delivery, Workspace
+from claim_rules import catalogue, engine, outcome
+from claim_rules.findings import concat
+from claim_rules.money import amount_text
+from claim_rules.reference import Reference
+
+SCHEMA = "giamdinh.report/1"
+TIME_ZONE = "Asia/Ho_Chi_Minh"
+
+log = logging.getLogger(__name__)
+
+
+def run(ws: Workspace, reference: Reference, history: dict[str, pd.DataFrame] | None = None) -> None:
+    """One delivery: writes findings, claim_outcomes and line_outcomes (parquet) and report.json (contracts, report).
+
+    reference: frames by file stem; what is missing makes its rules be skipped, and the report says so. A rule that
+    raises makes its claims `referred`; it is logged by its id and the kind of error, never with data.
+    """
+    tables = ws.read_tables()
+    delivery = ws.delivery
+    given = concat(ws.read_frame(name) for name in ("findings-extract", "findings-validate") if ws.has_frame(name))
+    appraisal = engine.run(
+        tables,
+        reference,
+        given=given,
+        received_day=_day(delivery.received_at),
+        history=history,
+        on_error=_log_error,
+    )
+    completed = catalogue.complete(appraisal.findings, tables)
+    result = outcome.fold(tables, appraisal, completed, signed=delivery.signed)
+    ws.write_frame("findings", result.findings)
+    ws.write_frame("line_outcomes", result.lines)
+    ws.write_frame("claim_outcomes", result.claims)
+    delivery.status = "appraised"
+    _write(ws.report, _report(delivery, result, appraisal))
+    ws.delivery = delivery
+
+
+def quarantine(ws: Workspace, error: GiamdinhError) -> None:
+    """Marks the delivery as quarantined and writes its report: no claims, the reason and what to do next."""
+    delivery = ws.delivery
+    delivery.status = "quarantined"
+    delivery.reason = {
+        "code": error.code,
+        "message_vi": " ".join(filter(None, (error.message_vi, error.next_vi))),
+        "message_en": " ".join(filter(None, (error.message_en, error.next_en))),
+    }
+    for name in ("format", "declared_claims", "read_claims"):
+        value = getattr(error, name, None)
+        if value is not None:
+            setattr(delivery, name, value)
+    delivery.MA_CSKCB = delivery.MA_CSKCB or getattr(error, "ma_cskcb", None)
+    empty = {"schema": SCHEMA, "rule_book": catalogue.version(), "delivery": _delivery(delivery), "findings": []}
+    totals = {"claims": 0, **dict.fromkeys(outcome.OUTCOMES, 0), **dict.fromkeys(_MONEY, amount_text(0))}
+    tail = {"totals": totals, "rules_run": [], "skipped_rules": []}
+    _write(ws.report, iter([json.dumps({**empty, "claims": [], **tail}, ensure_ascii=False, indent=1)]))
+    ws.delivery = delivery
+
+
+def _log_error(rule: str, error: Exception) -> None:
+    # the text of the error may hold values of a claim
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = f"{place.tb_frame.f_code.co_name}:{place.tb_lineno}" if place is not None else "?"
+    log.error("rule %s could not run: %s at %s", rule, type(error).__name__, where)
+
+
+def _day(received_at: str | None) -> str:
+    if not received_at:
+        return ""
+    return datetime.fromisoformat(received_at).strftime("%Y%m%d")
+
+
+def _write(path: Path, parts: Iterator[str]) -> None:
+    aside = path.with_name(f".{path.name}.part")
+    with aside.open("w", encoding="utf-8") as file:
+        file.writelines(parts)
+    os.replace(aside, path)
+
+
+_MONEY = ("requested", "approved", "refused")
+
+
+def _delivery(delivery: Delivery) -> dict[str, Any]:
+    out = {
+        name: getattr(delivery, name)
+        for name in (
+            "file",
+            "sha256",
+            "MA_CSKCB",
+            "format",
+            "received_at",
+            "declared_claims",
+            "read_claims",
+            "status",
+            "reason",
+        )
+    }
+    out["file"] = re.sub(r"[\x00-\x1f]", "?", delivery.file)
+    if delivery.unknown_columns:
+        out["unknown_columns"] = delivery.unknown_columns
+    return out
+
+
+def _finding_rows(found: pd.DataFrame) -> list[dict[str, Any]]:
+    def text(name: str) -> list[str | None]:
+        return [None if pd.isna(value) else str(value) for value in found[name]]
+
+    columns = {
+        "rule": text("rule"),
+        "severity": text("severity"),
+        "table": text("table"),
+        "line": [None if pd.isna(value) else int(value) for value in found["line"]],
+        "field": text("field"),
+        "observed": text("observed"),
+        "expected": text("expected"),
+        "amount_refused": [amount_text(value) for value in found["amount_refused"].tolist()],
+        "message_vi": text("message_vi"),
+        "message_en": text("message_en"),
+        "basis": text("basis"),
+    }
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _by_claim(frame: pd.DataFrame, rows: list[dict[str, Any]]) -> dict[int, list[dict[str, Any]]]:
+    out: dict[int, list[dict[str, Any]]] = {}
+    for claim, row in zip(frame["claim"].tolist(), rows, strict=True):
+        if not pd.isna(claim):
+            out.setdefault(int(claim), []).append(row)
+    return out
+
+
+def _report(delivery: Delivery, result: outcome.Outcome, appraisal: engine.Appraisal) -> Iterator[str]:
+    """The report as pieces of JSON text, one claim after the other, so that a large delivery is never held twice."""
+
+    def dump(value: Any) -> str:
+        return json.dumps(value, ensure_ascii=False)
+
+    findings = _finding_rows(result.findings)
+    of_delivery = [row for row, claim in zip(findings, result.findings["claim"], strict=True) if pd.isna(claim)]
+    of_claim = _by_claim(result.findings, findings)
+    lines = [
+        {"table": table, "line": line, **dict(zip(_MONEY, map(amount_text, amounts), strict=True))}
+        for table, line, *amounts in result.lines[["table", "line", *_MONEY]].itertuples(index=False, name=None)
+    ]
+    of_lines = _by_claim(result.lines, lines)
+    claims = result.claims
+    yield f'{{"schema": {dump(SCHEMA)},\n"rule_book": {dump(catalogue.version())},\n'
+    yield f'"delivery": {dump(_delivery(delivery))},\n"findings": {dump(of_delivery)},\n"claims": ['
+    names = ["claim", "MA_LK", "outcome", "paperless", "paperless_reasons", "referral_reasons", *_MONEY]
+    separator = "\n"
+    for claim, ma_lk, decided, paperless, paperless_reasons, referral_reasons, *amounts in claims[names].itertuples(
+        index=False, name=None
+    ):
+        yield separator + dump(
+            {
+                "MA_LK": None if pd.isna(ma_lk) else ma_lk,
+                "outcome": decided,
+                "paperless": bool(paperless),
+                "paperless_reasons": json.loads(paperless_reasons),
+                "referral_reasons": json.loads(referral_reasons),
+                **dict(zip(_MONEY, map(amount_text, amounts), strict=True)),
+                "lines": of_lines.get(claim, []),
+                "findings": of_claim.get(claim, []),
+            }
+        )
+        separator = ",\n"
+    totals = {
+        "claims": len(claims),
+        **{name: int((claims["outcome"] == name).sum()) for name in outcome.OUTCOMES},
+        **{name: amount_text(int(claims[name].sum())) for name in _MONEY},
+    }
+    yield f'],\n"totals": {dump(totals)},\n"rules_run": {dump(appraisal.rules_run)},\n'
+    yield f'"skipped_rules": {dump(appraisal.skipped)}'
+    if appraisal.failed:
+        yield f',\n"failed_rules": {dump(appraisal.failed)}'
+    yield "}\n"

@@ -1,0 +1,220 @@
+"""The command line: `giamdinh check`, `run`, `simulate`, `rules`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from claim_pipeline.errors import GiamdinhError
+
+app = typer.Typer(
+    name="giamdinh",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Giám định hồ sơ BHYT trên dữ liệu điện tử. Appraises health-insurance claims on electronic data.",
+)
+
+
+class Form(StrEnum):
+    text = "text"
+    json = "json"
+    html = "html"
+    xlsx = "xlsx"
+
+
+def _say(message_vi: str, message_en: str) -> None:
+    typer.echo(f"{message_vi}\n{message_en}", err=True)
+
+
+def _tell(error: GiamdinhError) -> None:
+    _say(
+        f"Lỗi {error.code}: {error.message_vi}. {error.next_vi}".rstrip(". ") + ".",
+        f"Error {error.code}: {error.message_en}. {error.next_en}".rstrip(". ") + ".",
+    )
+
+
+def _received_at(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    from claim_pipeline.steps import TIME_ZONE
+
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter("2026-07-15T23:59:00+07:00") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=TIME_ZONE)
+
+
+@app.command()
+def check(
+    files: Annotated[list[Path], typer.Argument(help="Tệp gửi đi · deliveries to check")],
+    reference: Annotated[Path | None, typer.Option(help="Thư mục danh mục (CSV, xlsx) · reference data")] = None,
+    trust: Annotated[Path | None, typer.Option(help="Chứng thư tin cậy (PEM) · trust anchors")] = None,
+    received_at: Annotated[str | None, typer.Option(help="Thời điểm nhận, ISO 8601 · time of receipt")] = None,
+    form: Annotated[Form, typer.Option("--format", help="Dạng báo cáo · form of the report")] = Form.text,
+    out: Annotated[Path | None, typer.Option(help="Ghi báo cáo vào · write the report to")] = None,
+) -> None:
+    """Kiểm tra tệp trước khi gửi. Checks files before they are sent.
+
+    Exit: 0 nothing refused, 1 something is, 2 quarantined."""
+    if trust is not None:
+        _say(
+            "Chưa hỗ trợ kiểm tra chữ ký số (--trust) ở phiên bản này.",
+            "Verifying signatures (--trust) is not built yet.",
+        )
+        raise typer.Exit(2)
+    if form is Form.xlsx and (out is None or len(files) > 1):
+        _say("Dạng xlsx cần --out và một tệp.", "Form xlsx needs --out and a single file.")
+        raise typer.Exit(2)
+    from claim_pipeline import steps
+    from claim_pipeline.reference import read_folder
+
+    moment = _received_at(received_at)
+    worst = 0
+    reports: list[str] = []
+    try:
+        known = read_folder(reference) if reference is not None else {}
+        for file in files:
+            with steps.check(file, known, moment) as checked:
+                worst = max(worst, checked.exit_code)
+                text = checked.ws.report.read_text("utf-8")
+                if form is Form.json:
+                    reports.append(text.rstrip())
+                else:
+                    from claim_pipeline import respond
+
+                    report = json.loads(text)
+                    if form is Form.xlsx and out is not None:
+                        respond.render_xlsx(report, out)
+                    else:
+                        reports.append(
+                            respond.render_html(report) if form is Form.html else respond.render_text(report)
+                        )
+    except FileNotFoundError as error:
+        _say(f"Không có tệp {error.filename}.", f"There is no file {error.filename}.")
+        raise typer.Exit(2) from None
+    except GiamdinhError as error:
+        _tell(error)
+        raise typer.Exit(2) from None
+    whole = f"[{','.join(reports)}]" if form is Form.json and len(files) > 1 else "\n".join(reports)
+    if out is not None and form is not Form.xlsx:
+        out.write_text(whole + "\n", "utf-8")
+    elif form is not Form.xlsx:
+        typer.echo(whole)
+    raise typer.Exit(worst)
+
+
+@app.command()
+def run(
+    inbox: Annotated[Path, typer.Option(help="Thư mục inbox · inboxes")],
+    outbox: Annotated[Path, typer.Option(help="Thư mục outbox · outboxes")],
+    reference: Annotated[Path | None, typer.Option(help="Thư mục danh mục · reference data to load first")] = None,
+) -> None:
+    """Xử lý mọi tệp trong inbox, không cần Airflow. The whole pipeline into the configured database."""
+    os.environ["GIAMDINH_INBOX"] = str(inbox.resolve())
+    os.environ["GIAMDINH_OUTBOX"] = str(outbox.resolve())
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from claim_pipeline import steps
+    from claim_pipeline.settings import settings
+
+    settings.cache_clear()
+    actor = f"giamdinh run ({os.environ.get('USER') or 'operator'})"
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    try:
+        if reference is not None:
+            steps.load_reference_folder(actor, reference)
+        with Progress(*columns, console=Console(stderr=True)) as bar:
+            task = bar.add_task("Giám định · appraising", total=None)
+
+            def show(label: str, done: int, total: int) -> None:
+                bar.update(task, description=label, completed=done, total=total)
+
+            counts = steps.run_all(actor, show)
+    except GiamdinhError as error:
+        _tell(error)
+        raise typer.Exit(2) from None
+    typer.echo(
+        "Nhận {received}, trả lời {answered}, cách ly {quarantined}, lỗi hệ thống {failed}\n"
+        "received {received}, answered {answered}, quarantined {quarantined}, failed {failed}".format(**counts)
+    )
+    raise typer.Exit(1 if counts["failed"] else 0)
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Option(help="Thư mục kết quả · folder to write")],
+    facilities: Annotated[int, typer.Option(min=1, help="Số cơ sở · facilities")] = 6,
+    claims: Annotated[int, typer.Option(min=1, help="Số hồ sơ mỗi cơ sở · claims of each")] = 200,
+    month: Annotated[str, typer.Option(help="Tháng yyyymm · month")] = "202607",
+    fault_rate: Annotated[float, typer.Option(min=0, max=1, help="Tỷ lệ hồ sơ có lỗi · share with a fault")] = 0.1,
+    seed: Annotated[int, typer.Option(help="Hạt giống ngẫu nhiên · random seed")] = 1,
+) -> None:
+    """Tạo dữ liệu bệnh viện giả lập. Simulated hospitals: inboxes, reference data, truth about planted faults."""
+    from claim_simulator import simulate as make
+
+    summary = make(facilities=facilities, claims=claims, month=month, fault_rate=fault_rate, seed=seed, out=out)
+    typer.echo(str(summary), err=True)
+
+
+@app.command()
+def rules(rule: Annotated[str | None, typer.Argument(help="Mã quy tắc, ví dụ CARD-008 · rule id")] = None) -> None:
+    """Bộ quy tắc giám định, hoặc một quy tắc với các ví dụ. The rule book, or one rule with its cases."""
+    from claim_rules import book
+
+    text = book.one(rule.upper()) if rule else book.all_rules()
+    if text is None:
+        _say(f"Không có quy tắc {rule}.", f"There is no rule {rule}.")
+        raise typer.Exit(2)
+    typer.echo(text)
+
+
+def _not_built(name: str) -> None:
+    _say(f"Lệnh {name} chưa có ở phiên bản này.", f"The command {name} is not built yet.")
+    raise typer.Exit(2)
+
+
+_LATER = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+@app.command(context_settings=_LATER, hidden=True)
+def convert() -> None:
+    """Not built yet."""
+    _not_built("convert")
+
+
+@app.command(context_settings=_LATER, hidden=True)
+def sign() -> None:
+    """Not built yet."""
+    _not_built("sign")
+
+
+@app.command(context_settings=_LATER, hidden=True)
+def verify() -> None:
+    """Not built yet."""
+    _not_built("verify")
+
+
+@app.command(context_settings=_LATER, hidden=True)
+def trace() -> None:
+    """Not built yet."""
+    _not_built("trace")
+
+
+def main() -> None:
+    """Entry point of the `giamdinh` command."""
+    sys.path.insert(0, str(Path(__file__).resolve().parent))
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""Every worked case holds, and every rule has one that trips it and one that just misses."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from claim_rules import cases, catalogue, outcome
+from claim_rules.money import amount_text
+
+FOUND_IN_FILES = {rule.id for rule in catalogue.book().values() if rule.found_by == "extract"}
+CARRIED = {rule.id for rule in catalogue.book().values() if rule.found_by.startswith("BEN")}
+
+
+@pytest.mark.parametrize("case", cases.all_cases(), ids=lambda case: f"{case.file}: {case.name}")
+def test_case(case: cases.WorkedCase) -> None:
+    result, appraisal = cases.run(case)
+    seen = cases.seen(result)
+    expected = case.expect["findings"]
+    assert [row["rule"] for row in seen] == [row["rule"] for row in expected], seen
+    for got, want in zip(seen, expected, strict=True):
+        assert {key: got[key] for key in want} == want
+    claims = result.claims
+    want_outcome = case.expect["outcome"]
+    assert claims["outcome"].tolist() == (want_outcome if isinstance(want_outcome, list) else [want_outcome])
+    for name in ("requested", "approved", "refused"):
+        if name in case.expect:
+            assert amount_text(claims[name].iloc[0]) == case.expect[name], name
+    if "referral_reasons" in case.expect:
+        assert json.loads(claims["referral_reasons"].iloc[0]) == case.expect["referral_reasons"]
+    assert (claims["requested"] == claims["approved"] + claims["refused"]).all()
+    assert appraisal.failed == []
+
+
+def test_every_rule_of_frames_is_tripped_and_just_missed() -> None:
+    tripped, missed = set(), set()
+    for case in cases.all_cases():
+        rules = {row["rule"] for row in case.expect["findings"]}
+        tripped |= rules
+        missed |= set(case.rules) - rules
+    of_frames = set(catalogue.book()) - FOUND_IN_FILES - CARRIED
+    assert of_frames - tripped == set()
+    assert of_frames - missed == set()
+
+
+def test_every_rule_speaks_both_languages_and_names_its_ground() -> None:
+    for rule in catalogue.book().values():
+        assert rule.title_vi, rule.id
+        assert rule.title_en, rule.id
+        assert rule.basis, rule.id
+        if rule.id not in CARRIED:
+            assert rule.message_vi, rule.id
+            assert rule.message_en, rule.id
+
+
+def test_outcomes_are_the_four_of_the_contract() -> None:
+    assert outcome.OUTCOMES == ("accepted", "adjusted", "rejected", "referred")
