@@ -41,7 +41,7 @@ _DOCTYPE = re.compile(rb"(?:<\?.*?\?>|<!--.*?-->|\s)*<!DOCTYPE", re.DOTALL)
 _BOM = b"\xef\xbb\xbf"
 _NESTED = {True: etree.XPath("boolean(*/*/*/*)"), False: etree.XPath("boolean(*/*)")}
 _STRAY_TEXT = {
-    True: etree.XPath("boolean((.|*|*/*)/text()[normalize-space()])"),
+    True: etree.XPath("boolean((.|*[*]|*/*)/text()[normalize-space()])"),
     False: etree.XPath("boolean(text()[normalize-space()])"),
 }
 
@@ -479,6 +479,8 @@ class _Reader:
         rows: list[Row] = []
         for part in root:
             if part.tag == table.list_element:
+                if not len(part) and (part.text or "").strip():
+                    raise _Unreadable("Có chữ nằm ngoài các trường", "text stands outside of the fields")
                 for row in part:
                     if row.tag != table.row_element:
                         raise _Unreadable(
