@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from datetime import datetime
@@ -212,7 +213,7 @@ def trace() -> None:
 
 def main() -> None:
     """Entry point of the `giamdinh` command."""
-    sys.path.insert(0, str(Path(__file__).resolve().parent))
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     app()
 
 

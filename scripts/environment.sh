@@ -43,3 +43,12 @@ case ${1:-} in
     exit 2
     ;;
 esac
+
+# The command `.venv/bin/giamdinh`, and our packages for whatever runs in this environment.
+site=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
+printf '%s\n' "$PWD" "$PWD/plugins" > "$site/giamdinh.pth"
+cat > .venv/bin/giamdinh <<'COMMAND'
+#!/bin/sh
+exec "$(dirname "$0")/python" -m giamdinh "$@"
+COMMAND
+chmod +x .venv/bin/giamdinh

@@ -1,4 +1,4 @@
-"""Worked cases: given a claim, expect these findings and amounts. Appraisers read and argue with them; tests run them."""
+"""Worked cases: given a claim, expect these findings and amounts. Appraisers argue with them, tests run them."""
 
 from __future__ import annotations
 
