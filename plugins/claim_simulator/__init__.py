@@ -1,0 +1,5 @@
+"""Synthetic hospitals: realistic deliveries of invented patients, with labelled faults."""
+
+from claim_simulator.simulation import Summary, simulate
+
+__all__ = ["Summary", "simulate"]

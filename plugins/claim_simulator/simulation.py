@@ -1,0 +1,160 @@
+"""Simulated hospitals: deliveries, reference data that fits them, and the truth about every planted fault."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from claim_pipeline.errors import OperatorError
+from claim_rules.frames import ClaimTables
+from claim_simulator.catalogue import catalogue
+from claim_simulator.deliveries import file_name, write_delivery
+from claim_simulator.facilities import Facility, facilities
+from claim_simulator.faults import TRUTH_COLUMNS, Plan, plant
+from claim_simulator.moments import month_days, text8
+from claim_simulator.orders import orders
+from claim_simulator.reference import card_register, co_payments, common_lists, other_cards, write_csv
+from claim_simulator.tables import claim_tables
+from claim_simulator.visits import visits
+
+FIRST_MONTH = "202501"
+MOST_FACILITIES = 700
+_DAYS_UNTIL_SENT = 3
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was written. faults: planted faults by rule; findings: rows of truth.csv, consequences included."""
+
+    facilities: int
+    deliveries: int
+    claims: int
+    lines: int
+    faults: dict[str, int]
+    findings: int
+
+
+def simulate(*, facilities: int, claims: int, month: str, fault_rate: float, seed: int, out: Path) -> Summary:
+    """Writes inbox/<MA_CSKCB>/…, reference/*.csv and truth.csv under `out`; the same arguments give the same bytes.
+
+    claims: per facility. month: yyyymm of NGAY_RA, 202501 or later. fault_rate: share of claims with one planted fault
+    each, 0 to 0.5. With three facilities or more every form of delivery is there. Raises OperatorError for arguments
+    that make no sense and for a folder that already holds a simulation.
+    """
+    _check(facilities, claims, month, fault_rate, seed, out)
+    return _Simulation(facilities, claims, month, fault_rate, seed, Path(out)).run()
+
+
+def _check(count: int, claims: int, month: str, fault_rate: float, seed: int, out: Path) -> None:
+    def refuse(vi: str, en: str) -> OperatorError:
+        return OperatorError("bad-simulation", vi, en)
+
+    try:
+        month_days(month)
+    except ValueError:
+        raise refuse(f"Tháng {month} không đúng dạng yyyymm.", f"Month {month} is not yyyymm.") from None
+    if len(month) != 6 or month < FIRST_MONTH:
+        raise refuse(f"Tháng phải từ {FIRST_MONTH}.", f"The month must be {FIRST_MONTH} or later.")
+    if not 1 <= count <= MOST_FACILITIES or not 1 <= claims <= 999_999 or count * claims > 50_000_000:
+        raise refuse("Số cơ sở hoặc số hồ sơ không hợp lệ.", "The number of facilities or claims is out of range.")
+    if not 0 <= fault_rate <= 0.5 or seed < 0:
+        raise refuse(
+            "Tỷ lệ lỗi phải từ 0 đến 0,5 và hạt giống không âm.",
+            "The fault rate must be 0 to 0.5 and the seed not negative.",
+        )
+    if any((out / name).exists() for name in ("inbox", "truth.csv")):
+        raise refuse(
+            f"Thư mục {out} đã có dữ liệu mô phỏng; hãy chọn thư mục khác.",
+            f"Folder {out} already holds a simulation; choose another one.",
+        )
+
+
+class _Simulation:
+    def __init__(self, count: int, claims: int, month: str, fault_rate: float, seed: int, out: Path) -> None:
+        self.houses = facilities(count)
+        self.claims = claims
+        self.month = month
+        self.seed = seed
+        self.out = out
+        self.plan = Plan(self.houses, claims, fault_rate, np.random.default_rng([seed, 0]))
+        self.first_day, self.last_day = month_days(month)
+        self.created_on = str(text8(np.array([self.last_day + _DAYS_UNTIL_SENT]))[0])
+        self.deliveries = 0
+        self.lines = 0
+        self.faults: dict[str, int] = {}
+        self.truth: list[pd.DataFrame] = []
+        self.cards: list[pd.DataFrame] = []
+        self.co_payments: list[pd.DataFrame] = []
+
+    def run(self) -> Summary:
+        self.out.mkdir(parents=True, exist_ok=True)
+        for house in self.houses:
+            self._facility(house)
+        truth = pd.concat(self.truth, ignore_index=True) if self.truth else pd.DataFrame(columns=TRUTH_COLUMNS)
+        truth = truth.drop_duplicates().sort_values(TRUTH_COLUMNS, na_position="first", ignore_index=True)
+        self._reference()
+        write_csv(truth, self.out / "truth.csv")
+        faults = dict(sorted(self.faults.items()))
+        return Summary(
+            len(self.houses), self.deliveries, len(self.houses) * self.claims, self.lines, faults, len(truth)
+        )
+
+    def _facility(self, house: Facility) -> None:
+        rng = np.random.default_rng([self.seed, 1, house.position])
+        lists = catalogue(house)
+        who = visits(house, self.claims, self.month, rng, 1 + house.position * self.claims)
+        what = orders(house, lists, who, rng)
+        tables = claim_tables(house, lists, who, what, self.month, rng)
+        continuous = tables["XML1"]["NAM_NAM_LIEN_TUC"]
+        parts = [
+            range(int(part[0]), int(part[-1]) + 1)
+            for part in np.array_split(np.arange(self.claims), 3 + house.position % 2)
+            if len(part)
+        ]
+        planted = plant(house, lists, tables, parts, self.plan.share(house), rng)
+        self.plan.done(planted.counts)
+        for rule, count in planted.counts.items():
+            self.faults[rule] = self.faults.get(rule, 0) + count
+        if len(planted.truth):
+            self.truth.append(planted.truth)
+        self.cards.append(card_register(who, planted.unknown, planted.ends, continuous))
+        self.co_payments.append(co_payments(who, rng))
+        folder = self.out / "inbox" / house.code
+        folder.mkdir(parents=True)
+        for number, part in enumerate(parts, start=1):
+            write_delivery(
+                folder / file_name(house, self.month, number),
+                house,
+                _renumbered(planted.tables, part),
+                self.created_on,
+                damage={claim - part.start: what for claim, what in planted.damage.items() if claim in part},
+                copies={claim - part.start for claim in planted.copies if claim in part},
+                faulty={claim - part.start for claim in planted.faulty if claim in part},
+                rng=rng,
+            )
+            self.deliveries += 1
+        self.lines += sum(len(planted.tables[name]) for name in ("XML2", "XML3") if name in planted.tables)
+
+    def _reference(self) -> None:
+        rng = np.random.default_rng([self.seed, 2])
+        used = len(self.houses) * self.claims
+        cards = [*self.cards, other_cards(used // 20 + 20, 1 + used, self.first_day, rng)]
+        files = common_lists(self.houses, int(self.month[:4]))
+        files["cards"] = pd.concat(cards, ignore_index=True)
+        files["copayments"] = pd.concat(self.co_payments, ignore_index=True)
+        folder = self.out / "reference"
+        folder.mkdir(exist_ok=True)
+        for name, frame in files.items():
+            write_csv(frame, folder / f"{name}.csv")
+
+
+def _renumbered(tables: ClaimTables, part: range) -> ClaimTables:
+    """The claims of one delivery, numbered from 0."""
+    some = tables.only(set(part))
+    some.claims["claim"] -= part.start
+    for frame in some.tables.values():
+        frame["claim"] -= part.start
+    return some
