@@ -6,14 +6,17 @@ import csv
 import datetime as dt
 import hashlib
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from claim_pipeline.errors import ReferenceDataError
+
+if TYPE_CHECKING:
+    from claim_pipeline.store.store import Store
 
 FILES = (
     "facilities",
@@ -46,17 +49,22 @@ DATE_COLUMNS = frozenset(
 FACILITY_COLUMN = "MA_CSKCB"
 
 
-def read_folder(folder: Path | str, errors: list[ReferenceDataError] | None = None) -> dict[str, pd.DataFrame]:
+def read_folder(
+    folder: Path | str, errors: list[ReferenceDataError] | None = None, leave_out: Collection[str] = ()
+) -> dict[str, pd.DataFrame]:
     """All reference files of a folder: file stem -> frame of text columns (dtype str, blank cells are "").
 
     Headers are upper case, TUNGAY and DENNGAY are called TU_NGAY and DEN_NGAY, cells are stripped, blank rows dropped.
-    A missing file is an absent key, a missing column an absent column. Other files of the folder are left alone.
+    A missing file is an absent key, a missing column an absent column. Other files of the folder are left alone, and
+    so are the stems to `leave_out`.
 
     A file that cannot be used raises ReferenceDataError, which names file, row and column; with a list for `errors`
     it is put there instead, and the other files still load.
     """
     tables: dict[str, pd.DataFrame] = {}
     for stem, paths in sorted(_found(Path(folder)).items()):
+        if stem in leave_out and len(paths) == 1:
+            continue
         try:
             if len(paths) > 1:
                 names = ", ".join(path.name for path in paths)
@@ -67,6 +75,33 @@ def read_folder(folder: Path | str, errors: list[ReferenceDataError] | None = No
                 raise
             errors.append(error)
     return tables
+
+
+def load_folder(folder: Path | str, store: Store, actor: str = "reference") -> dict[str, int]:
+    """Puts the reference files of a folder in force; returns the rows per file now in force.
+
+    Files whose bytes are in force already are not read again. A file that cannot be used is left out; after the others
+    are loaded it is named in a ReferenceDataError.
+    """
+    in_force = store.reference_loads()
+    hashes = source_hashes(folder)
+    same = {stem for stem, sha256 in hashes.items() if stem in in_force and in_force[stem]["sha256"] == sha256}
+    errors: list[ReferenceDataError] = []
+    tables = read_folder(folder, errors, leave_out=same)
+    for stem, sha256 in source_hashes(folder).items():
+        if stem in tables and sha256 != hashes.get(stem):
+            del tables[stem]  # it changed while it was read: the next load takes it
+    loaded = store.load_reference(tables, hashes, actor)
+    if errors:
+        first, *more = errors
+        raise ReferenceDataError(
+            first.code,
+            " ".join([first.message_vi, *(error.message_vi for error in more)]),
+            " ".join([first.message_en, *(error.message_en for error in more)]),
+            first.next_vi,
+            first.next_en,
+        )
+    return {stem: in_force[stem]["rows"] for stem in sorted(same)} | loaded
 
 
 def source_hashes(folder: Path | str) -> dict[str, str]:

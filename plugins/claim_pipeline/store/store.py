@@ -272,6 +272,25 @@ class Store:
         with self._engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
             return read_tables(_driver(connection))
 
+    def reference_loads(self) -> dict[str, dict[str, Any]]:
+        """What is in force: file stem -> sha256 (of the file, or None), loaded_at, actor, rows."""
+        with self._engine.connect() as connection:
+            loads = connection.execute(
+                text(
+                    "SELECT l.name, l.sha256, l.loaded_at, l.actor, l.rows "
+                    "FROM reference_table t JOIN reference_load l ON l.id = t.load ORDER BY l.name"
+                )
+            )
+            return {
+                row.name: {
+                    "sha256": row.sha256,
+                    "loaded_at": _local(row.loaded_at),
+                    "actor": row.actor,
+                    "rows": row.rows,
+                }
+                for row in loads
+            }
+
     # --- within a transaction
 
     def _move(

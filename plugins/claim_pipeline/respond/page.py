@@ -1,0 +1,69 @@
+"""The report as one page: no request to anywhere, readable on screen and on A4."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from markupsafe import Markup, escape
+
+from claim_pipeline.respond import view, words
+
+ROWS_PER_RULE = 2_000
+CLAIMS = 5_000
+"""What a browser shows without pain; the workbook holds everything."""
+OPEN_ROWS = 15
+"""A rule with more findings starts folded, if there are several rules."""
+
+
+def render(report: dict[str, Any]) -> str:
+    """The page as HTML text."""
+    received = report["delivery"].get("received_at")
+    skipped: dict[str, list[str]] = {}
+    for entry in report["skipped_rules"]:
+        skipped.setdefault(entry["needs"], []).append(entry["rule"])
+    return _template().render(
+        report=report,
+        delivery=report["delivery"],
+        totals=report["totals"],
+        reason=report["delivery"].get("reason") or {},
+        quarantined=report["delivery"]["status"] == "quarantined",
+        received=datetime.fromisoformat(received) if received else None,
+        groups=view.groups(report),
+        undecided=view.undecided(report),
+        skipped=skipped,
+        rows_per_rule=ROWS_PER_RULE,
+        claims_shown=CLAIMS,
+        open_rows=OPEN_ROWS,
+        words=words,
+        place=view.place,
+    )
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.globals["known"] = words.known
+    environment.filters["both"] = _both
+    environment.filters["money"] = _money
+    return environment.get_template("report.html.j2")
+
+
+def _both(value: words.Words) -> Markup:
+    """Words in both languages, of which the page shows one; equal words once."""
+    if value.vi == value.en:
+        return escape(value.vi)
+    return Markup('<span lang="vi">{}</span><span lang="en">{}</span>').format(value.vi, value.en)
+
+
+def _money(value: Any) -> Markup:
+    return Markup('<span class="n">{}</span>').format(words.money_vi(value))
