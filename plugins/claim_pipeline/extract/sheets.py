@@ -24,7 +24,7 @@ from python_calamine import CalamineError, CalamineWorkbook, PasswordError
 
 from claim_pipeline.errors import Quarantined
 from claim_pipeline.extract.columns import TEXT
-from claim_pipeline.extract.source import OLE2_MAGIC, encrypted, is_workbook, old_or_encrypted_workbook
+from claim_pipeline.extract.zips import OLE2_MAGIC, damaged, encrypted, is_workbook, old_or_encrypted_workbook, open_zip
 from claim_rules.dictionary import Field
 
 Typed = Callable[[str], Field | None]
@@ -33,7 +33,6 @@ Typed = Callable[[str], Field | None]
 _ROW = re.compile(rb"<(?:\w+:)?row[ >/]")
 _ROW_NUMBER = re.compile(rb'<(?:\w+:)?row [^>]*?\br="(\d{1,7})"')
 _CHUNK_ROWS = 5_000
-_MEMBERS = 10_000  # files in a zip; an export has a dozen
 _BLOCK = 64 << 20  # bytes of CSV read at once; no row may be longer
 
 
@@ -72,16 +71,15 @@ def open_export(path: Path, *, workbook: bool, known: Callable[[str], bool], max
                 export = Export(workbooks=True)
                 _add_workbook(export, stack.enter_context(path.open("rb")), "workbook", known, max_unpacked, stack)
             else:
-                export = _zip(stack.enter_context(zipfile.ZipFile(path)), known, max_unpacked, stack)
+                export = _zip(stack.enter_context(open_zip(path, max_unpacked)), known, max_unpacked, stack)
             yield export
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-            raise _damaged(type(error).__name__) from None
+            raise damaged(type(error).__name__) from None
 
 
 def _zip(
     archive: zipfile.ZipFile, known: Callable[[str], bool], max_unpacked: int, stack: contextlib.ExitStack
 ) -> Export:
-    _check_size(archive, max_unpacked)
     export = Export()
     for member in archive.infolist():
         place = PurePosixPath(member.filename.replace("\\", "/"))
@@ -103,29 +101,6 @@ def _zip(
         else:
             export.others.append(place.name)
     return export
-
-
-def _check_size(archive: zipfile.ZipFile, max_unpacked: int) -> None:
-    """The sizes that a zip tells are upper bounds: no more than that is read of a member."""
-    members = archive.infolist()
-    if len(members) > _MEMBERS or sum(member.file_size for member in members) > max_unpacked:
-        raise Quarantined(
-            "too-large",
-            f"Tệp zip giải nén ra lớn hơn {max_unpacked >> 20} MiB hoặc có hơn {_MEMBERS} tệp",
-            f"the zip unpacks to more than {max_unpacked >> 20} MiB or holds more than {_MEMBERS} files",
-            "Chia thành nhiều tệp nhỏ hơn rồi gửi lại",
-            "send it again as several smaller files",
-        )
-
-
-def _damaged(kind: str) -> Quarantined:
-    return Quarantined(
-        "not-a-delivery",
-        f"Tệp zip hoặc xlsx bị hỏng, không đọc được ({kind})",
-        f"the zip or xlsx file is damaged and cannot be read ({kind})",
-        "Kiểm tra tệp có bị cắt cụt khi truyền không, rồi gửi lại",
-        "check whether the file was cut off on its way, then send it again",
-    )
 
 
 def _bad_sheet(sheet: str, vi: str, en: str, next_vi: str, next_en: str) -> Quarantined:
@@ -277,10 +252,9 @@ def _add_workbook(
         stream.seek(0)
         raise old_or_encrypted_workbook(stream.read())
     stream.seek(0)
-    with zipfile.ZipFile(stream) as archive:
-        _check_size(archive, max_unpacked)
+    with open_zip(stream, max_unpacked) as archive:
         if not is_workbook(archive):
-            raise _damaged("not a workbook")
+            raise damaged("not a workbook")
         _check_extent(archive)
     stream.seek(0)
     try:
@@ -293,7 +267,7 @@ def _add_workbook(
     except PasswordError:
         raise encrypted() from None
     except CalamineError as error:
-        raise _damaged(type(error).__name__) from None
+        raise damaged(type(error).__name__) from None
 
 
 def _check_extent(archive: zipfile.ZipFile) -> None:
@@ -343,7 +317,7 @@ class WorkbookSheet:
         try:
             self._rows = self._workbook.get_sheet_by_name(self._name).iter_rows()
         except CalamineError as error:
-            raise _damaged(type(error).__name__) from None
+            raise damaged(type(error).__name__) from None
         first = next((row for row in self._rows if any(cell != "" for cell in row)), [])
         headers = [cell_text(cell, None).strip() for cell in first]
         _check_headers(self.stem, headers)
