@@ -44,6 +44,7 @@ def allowed_amounts(claims: ClaimLines, corrections: pd.DataFrame) -> pd.Series:
     split computed anew). Of several corrections of one value the lowest counts.
     """
     lowest = corrections.groupby(["line_index", "correct_field"])["correct_value"].min().unstack("correct_field")
+    lowest.index = lowest.index.astype("int64")
     lines = claims.lines.loc[lowest.index].copy()
     claimed = lines["THANH_TIEN_BH"].copy()
     for name in (*PRICED, "MUC_HUONG"):

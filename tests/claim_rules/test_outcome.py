@@ -50,7 +50,7 @@ def any_findings(draw: st.DrawFn) -> list[dict[str, Any]]:
             row["table"] = draw(st.sampled_from(["XML2", "XML3"]))
             row["row"] = draw(st.integers(1, 1 if row["table"] == "XML2" else 2))
             if severity == "adjust_amount":
-                row["correct_field"] = draw(st.sampled_from(sum(FIELDS.values(), [])))
+                row["correct_field"] = draw(st.sampled_from([name for names in FIELDS.values() for name in names]))
                 row["correct_value"] = draw(st.one_of(st.none(), st.integers(0, 10**9)))
         rows.append(row)
     return rows
