@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +45,9 @@ CLAIMS = "claims"
 
 DECISION = "decision"
 """Its column with the decision whose layout the claim has."""
+
+SUMMARY_COLUMNS = ("claim", "MA_LK", "NGAY_RA", "NGAY_VAO")
+"""What must be known of XML1 to check any table."""
 
 NEWBORN_DAYS = 28
 
@@ -118,6 +122,28 @@ def _dates(values: pa.Array, form: str) -> npt.NDArray[np.bool_]:
     return good
 
 
+def _number_kinds(values: pa.Array, expectation: Expectation) -> Kinds:
+    """Fault of each text as a number; nearly all have none, so one pattern clears them and the rest is looked into."""
+    kinds = np.zeros(len(values), np.uint8)
+    if expectation.decimals is None:
+        digits = r"(\.[0-9]+)?"
+    elif expectation.decimals == 0:
+        digits = r"(\.0+)?"
+    else:
+        digits = rf"(\.[0-9]{{1,{expectation.decimals}}}0*)?"
+    good = _matches(values, rf"^-?[0-9]+{digits}$" if expectation.negative else rf"^[0-9]+{digits}$")
+    at = np.flatnonzero(~good)
+    if len(at):
+        odd = values.take(pa.array(at))
+        fault = np.full(len(at), SYNTAX, np.uint8)
+        fault[_matches(odd, r"^-?[0-9]+\.[0-9]+$")] = DECIMALS
+        # -0.00 is no amount below nought
+        fault[_matches(odd, rf"^-[0-9]+{digits}$")] = NEGATIVE
+        fault[_matches(odd, rf"^-0+{digits}$") & ~_matches(odd, "[1-9]")] = 0
+        kinds[at] = fault
+    return kinds
+
+
 def _value_kinds(values: pa.Array, expectation: Expectation) -> Kinds:
     """Fault of each value that is not blank, as one item."""
     kinds = np.zeros(len(values), np.uint8)
@@ -128,12 +154,7 @@ def _value_kinds(values: pa.Array, expectation: Expectation) -> Kinds:
     elif form == "integer":
         kinds[~_matches(values, "^-?[0-9]+$")] = SYNTAX
     elif form == "number":
-        if expectation.decimals is not None:
-            kinds[~_matches(values, f"^-?[0-9]+(\\.[0-9]{{0,{expectation.decimals}}}0*)?$")] = DECIMALS
-        kinds[~_matches(values, "^-?[0-9]+(\\.[0-9]+)?$")] = SYNTAX
-        if not expectation.negative:
-            # -0.00 is no amount below nought
-            kinds[(kinds == 0) & _matches(values, "^-.*[1-9]")] = NEGATIVE
+        kinds = _number_kinds(values, expectation)
     elif form != "text":
         kinds[~_dates(values, form)] = SYNTAX
     return kinds
@@ -333,7 +354,7 @@ def claim_layouts(claims: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
     """
     able = claims.loc[claims["readable"] & claims["decision"].isin(dictionary.DECISIONS), ["claim", "decision"]]
     one = summary.drop_duplicates("claim")
-    one = one[["claim", *(name for name in ("MA_LK", "NGAY_RA", "NGAY_VAO") if name in one.columns)]]
+    one = one[[name for name in SUMMARY_COLUMNS if name in one.columns]]
     able = able.merge(one, on="claim", how="left").reindex(
         columns=["claim", "decision", "MA_LK", "NGAY_RA", "NGAY_VAO"]
     )
@@ -345,19 +366,13 @@ def claim_layouts(claims: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def batches(
-    claims: pd.DataFrame,
-    names: Sequence[str],
-    read: Callable[[str], pd.DataFrame],
-    *,
-    claims_at_once: int = 5000,
+    claims: pd.DataFrame, summary: pd.DataFrame, portions: Iterable[tuple[str, pd.DataFrame]]
 ) -> Iterator[Batch]:
-    """The batches of a delivery: table by table, so many claims at once, in groups of one layout.
+    """The batches of a delivery, in the order of its portions; what cannot be checked is left out.
 
-    claims: ClaimTables.claims; names: the tables there are; read: gives the frame of one, ordered by claim.
+    claims: ClaimTables.claims; summary: XML1, of which SUMMARY_COLUMNS are needed; portions: (table, any rows of it),
+    as many at once as memory should hold.
     """
-    if "XML1" not in names:
-        return
-    summary = read("XML1")
     layouts = claim_layouts(claims, summary)
     if layouts.empty:
         return
@@ -368,48 +383,63 @@ def batches(
     place = np.full(int(claims["claim"].max()) + 1, -1, np.int64)  # claim position -> row of layouts
     place[layouts["claim"].to_numpy()] = np.arange(len(layouts))
     parents = _arrow(layouts["MA_LK"])
-    for name in names:
-        frame = summary if name == "XML1" else read(name)
-        at = place[frame["claim"].to_numpy()]
+    for name, rows in portions:
+        at = place[rows["claim"].to_numpy()]
+        frame = rows
         if name != "XML1":
             keys = parents.take(pa.array(at, mask=at < 0))
-            frame = frame.assign(**{PARENT_KEY: pd.array(keys, dtype="str")})
-        slot = np.where(at < 0, -1, group[at] + len(groups) * (frame["claim"].to_numpy() // claims_at_once))
+            frame = rows.assign(**{PARENT_KEY: pd.array(keys, dtype="str")})
+        slot = np.where(at < 0, -1, group[at])
         for number in np.unique(slot[slot >= 0]):
-            decision, period = groups[number % len(groups)].split(" ")
+            decision, period = str(groups[number]).split(" ")
             layout = Layout(decision, int(period))
             if expectations(name, layout):
                 wanted = slot == number
                 yield Batch(name, layout, frame if wanted.all() else frame[wanted])
 
 
+_FOUND = ("at", "rule", "field", "observed", "expected", "detail_vi", "detail_en")
+
+
 def to_findings(batch: Batch, faults: Mapping[str, Faults]) -> pd.DataFrame:
     """Raw findings of the faults of a batch, field by field."""
-    parts: list[pd.DataFrame] = []
+    columns: dict[str, list[Any]] = {name: [] for name in _FOUND}
     for expectation in batch.expectations:
         fault = faults[expectation.field]
         for kind in np.unique(fault.kinds):
-            hit = batch.frame.iloc[fault.rows[fault.kinds == kind]]
+            rows = fault.rows[fault.kinds == kind]
             detail_vi, detail_en = expectation.detail(int(kind))
-            found: dict[str, object] = {
-                "claim": hit["claim"],
+            found: dict[str, Any] = {
+                "at": rows,
                 "rule": expectation.rule(int(kind)),
-                "table": expectation.table,
-                "row": hit["row"],
                 "field": expectation.field,
-                "observed": hit[expectation.field].fillna("") if expectation.field in hit.columns else "",
+                "observed": _texts(batch.frame, expectation.field, rows),
                 "expected": expectation.expected(int(kind)),
                 "detail_vi": detail_vi,
                 "detail_en": detail_en,
             }
             if kind == KEY:
-                found["expected"] = hit[PARENT_KEY].fillna("")
+                found["expected"] = _texts(batch.frame, PARENT_KEY, rows)
             if kind == VERSION:
-                found["expected"] = _fitting(_days(_arrow(hit[VERSION_FIELD])))
-                found["detail_vi"] = detail_vi + " " + hit[DECISION] + "."
-                found["detail_en"] = detail_en + " " + hit[DECISION] + "."
-            parts.append(findings(pd.DataFrame(found, index=hit.index)))
-    return concat(parts)
+                found["expected"] = _fitting(_days(_arrow(batch.frame[VERSION_FIELD].iloc[rows])))
+                decision = _texts(batch.frame, DECISION, rows)
+                found["detail_vi"] = [f"{detail_vi} {name}." for name in decision]
+                found["detail_en"] = [f"{detail_en} {name}." for name in decision]
+            for name, value in found.items():
+                columns[name].extend([value] * len(rows) if isinstance(value, str) else value)
+    at = np.array(columns.pop("at"), np.int64)
+    if not len(at):
+        return findings()
+    place = {name: batch.frame[name].to_numpy()[at] for name in KEY_COLUMNS}
+    table = batch.expectations[0].table
+    return findings(pd.DataFrame({**place, **columns, "table": table}))
+
+
+def _texts(frame: pd.DataFrame, name: str, rows: Positions) -> list[str]:
+    """Those texts of a column, "" where there is none."""
+    if name not in frame.columns:
+        return [""] * len(rows)
+    return [text or "" for text in _arrow(frame[name]).take(pa.array(rows)).to_pylist()]
 
 
 def _fitting(days: Positions) -> list[str]:
@@ -425,10 +455,11 @@ def _fitting(days: Positions) -> list[str]:
 
 def check(tables: ClaimTables) -> pd.DataFrame:
     """Raw findings of the dictionary on all claims that can be checked, in order of claim, table, row and field."""
-    names = [name for name in CLAIM_TABLES if name in tables]
+    summary = tables["XML1"] if "XML1" in tables else pd.DataFrame({"claim": pd.Series([], dtype="int64")})
+    portions = ((name, tables[name]) for name in CLAIM_TABLES if name in tables)
     found = [
         to_findings(batch, check_table(columns_of(batch.frame), batch.expectations))
-        for batch in batches(tables.claims, names, tables.__getitem__)
+        for batch in batches(tables.claims, summary, portions)
     ]
     return in_order(concat(found))
 

@@ -110,8 +110,8 @@ def test_findings_are_those_of_the_dictionary_in_whatever_portions(
         "STR-005", "STR-006", "STR-012", "STR-013", "DICT-001", "DICT-002", "DICT-003", "DICT-004", "DICT-005",
     }  # fmt: skip
     reports = []
-    for portion in (5000, 4):
-        monkeypatch.setattr(validate, "CLAIMS_AT_ONCE", portion)
+    for portion in (5000, 5):
+        monkeypatch.setattr(validate, "ROWS_AT_ONCE", portion)
         validate.run(workspace)
         pd.testing.assert_frame_equal(workspace.read_frame("findings-validate"), expected)
         reports.append(workspace.read_json("validation.json"))
@@ -217,8 +217,7 @@ def test_tables_that_are_missing_are_ours_to_mend(workspace: Workspace) -> None:
 def test_texts_for_people_in_both_languages(workspace: Workspace) -> None:
     tables = claims_of(8)
     corrupt(tables)
-    names = list(tables.tables)
-    batch = next(b for b in expectations.batches(tables.claims, names, tables.__getitem__) if b.table == "XML2")
+    batch = list(expectations.batches(tables.claims, tables["XML1"], [("XML2", tables["XML2"])]))[1]
     suite = validate.build_suite(batch)
     result = validate._Checker().validate(batch)
     of_field = {one.expectation_config.kwargs["column"]: one for one in result.results}

@@ -42,7 +42,7 @@ def good_value(field: Field, decision: str, row: int) -> str:
 
 def claim_tables(decision: str, claims: int, tables: tuple[str, ...]) -> ClaimTables:
     frames: dict[str, pd.DataFrame] = {}
-    for name in tables:
+    for name in dict.fromkeys(tables):
         layout = dictionary.tables(decision)
         if name not in layout:
             continue
