@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from claim_pipeline.errors import Quarantined
@@ -584,6 +584,7 @@ def test_a_long_text_is_read_whole(build: SimpleNamespace, read: Read) -> None:
 
 
 @given(st.data())
+@settings(deadline=None)
 def test_damaged_bytes_never_end_in_another_error(
     build: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
