@@ -1,0 +1,248 @@
+"""`make bench`: CPU seconds and claims per second of every stage, beside the floor measured in the same run.
+
+The floor is what nobody who reads these files can do without: lxml's iterparse of the envelope, base64, and
+lxml.etree.fromstring of the same documents, and nothing else. Data are simulated claims of one facility; the record
+system's export is the same month of another facility. CPU is of this process; `record` also shows PostgreSQL's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import psutil
+from lxml import etree
+from rich.console import Console
+from rich.table import Table
+
+from claim_pipeline import appraise, extract, respond, transform, validate
+from claim_pipeline.reference import read_folder
+from claim_pipeline.store import embedded, open_store
+from claim_pipeline.workspace import Delivery, Workspace
+from claim_simulator import simulate
+
+REPOSITORY = Path(__file__).parents[1]
+RESULTS = REPOSITORY / "bench" / "results" / "latest.json"
+HOME = REPOSITORY / "var" / "bench"
+SIZES = (2_000, 20_000)
+EXPORT_CLAIMS = 2_000
+SEED = 20260701
+VIETNAM = ZoneInfo("Asia/Ho_Chi_Minh")
+STAGES = ("extract", "transform", "validate", "appraise", "record", "respond")
+
+
+@dataclass
+class Measured:
+    """One stage over one set of deliveries. cpu, wall, database_cpu: seconds; to_floor: cpu over the floor's."""
+
+    data: str
+    claims: int
+    stage: str
+    cpu: float = 0.0
+    wall: float = 0.0
+    database_cpu: float = 0.0
+    to_floor: float | None = None
+
+    @property
+    def claims_per_second(self) -> float:
+        return self.claims / self.wall if self.wall else 0.0
+
+
+class Bench:
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.outbox = home / "outbox"
+        self.store = open_store(embedded.start(home))
+        self.server = next(one for one in psutil.process_iter() if _is_server_of(one, home))
+        self.rows: list[Measured] = []
+
+    def database_cpu(self) -> float:
+        """CPU seconds of PostgreSQL's processes that live now; those of this bench live as long as its connections."""
+        spent = 0.0
+        for process in [self.server, *self.server.children()]:
+            try:
+                times = process.cpu_times()
+            except psutil.NoSuchProcess:
+                continue
+            spent += times.user + times.system
+        return spent
+
+    @contextmanager
+    def measured(self, row: Measured) -> Iterator[None]:
+        database, cpu, wall = self.database_cpu(), time.process_time(), time.perf_counter()
+        yield
+        row.wall += time.perf_counter() - wall
+        row.cpu += time.process_time() - cpu
+        row.database_cpu += max(0.0, self.database_cpu() - database)
+
+    def run(self, data: str, files: list[Path], claims: int, reference: dict) -> None:
+        """All stages over these deliveries, one delivery after another as the pipeline does."""
+        rows = {stage: Measured(data, claims, stage) for stage in ("floor", *STAGES)}
+        is_xml = files[0].suffix == ".xml"
+        for path in files:
+            if is_xml:
+                with self.measured(rows["floor"]):
+                    floor(path)
+            self._delivery(path, rows, reference)
+        if is_xml:
+            for row in rows.values():
+                row.to_floor = row.cpu / rows["floor"].cpu
+        else:
+            del rows["floor"]
+        self.rows += rows.values()
+
+    def _delivery(self, path: Path, rows: dict[str, Measured], reference: dict) -> None:
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        facility = path.parent.name
+        now = datetime.now(VIETNAM)
+        received = self.store.receive(
+            facility=facility,
+            file=path.name,
+            sha256=sha256,
+            size=path.stat().st_size,
+            received_at=now,
+            archive_key=sha256,
+            actor="bench",
+        )
+        row = self.store.delivery(received.delivery_id)
+        ws = Workspace(self.home / "work" / str(row.id))
+        shutil.copyfile(path, ws.source)
+        ws.delivery = Delivery(
+            file=path.name, sha256=sha256, MA_CSKCB=facility, received_at=now.isoformat(), inbox_facility=facility
+        )
+        stages: dict[str, Callable[[], object]] = {
+            "extract": lambda: extract.run(ws),
+            "transform": lambda: transform.run(ws),
+            "validate": lambda: validate.run(ws),
+            "appraise": lambda: appraise.run(ws, reference),
+            "record": lambda: self.store.record(row.id, ws, "bench"),
+            "respond": lambda: respond.run(ws, self.store, self.outbox, self.store.delivery(row.id)),
+        }
+        for stage, do in stages.items():
+            with self.measured(rows[stage]):
+                do()
+        ws.remove()
+
+
+def floor(path: Path) -> None:
+    """Reads every document of a submission and keeps nothing."""
+    for _, claim in etree.iterparse(path, tag="HOSO"):
+        for content in claim.iter("NOIDUNGFILE"):
+            with contextlib.suppress(ValueError, etree.XMLSyntaxError):  # a planted fault
+                etree.fromstring(base64.b64decode(content.text or ""))
+        claim.clear()
+        while claim.getprevious() is not None:
+            del claim.getparent()[0]
+
+
+def _is_server_of(process: psutil.Process, home: Path) -> bool:
+    try:
+        lines = (home / "postgres" / "postmaster.pid").read_text("utf-8").splitlines()
+        return process.pid == int(lines[0])
+    except (OSError, ValueError, psutil.Error):
+        return False
+
+
+def simulated(home: Path, claims: int, facilities: int) -> Path:
+    stage = home / f"stage-{facilities}x{claims}"
+    simulate(facilities=facilities, claims=claims, month="202607", fault_rate=0.1, seed=SEED, out=stage)
+    return stage
+
+
+def deliveries(stage: Path, facility: int) -> list[Path]:
+    return sorted(sorted((stage / "inbox").iterdir())[facility].iterdir())
+
+
+def print_table(console: Console, rows: list[Measured]) -> None:
+    table = Table(title="Giamdinh: CPU and throughput per stage")
+    for head in ("data", "claims", "stage", "CPU s", "wall s", "claims/s", "database CPU s", "CPU : floor"):
+        table.add_column(head, justify="left" if head in ("data", "stage") else "right")
+    last = None
+    for row in rows:
+        if last not in (None, (row.data, row.claims)):
+            table.add_section()
+        last = (row.data, row.claims)
+        ratio = "" if row.to_floor is None else f"{row.to_floor:.2f}"
+        numbers = (f"{row.cpu:.2f}", f"{row.wall:.2f}", f"{row.claims_per_second:,.0f}", f"{row.database_cpu:.2f}")
+        table.add_row(row.data, f"{row.claims:,}", row.stage, *numbers, ratio)
+    console.print(table)
+
+
+def whole(rows: list[Measured]) -> list[Measured]:
+    """One more row per set of data: all stages of the pipeline together."""
+    out: list[Measured] = []
+    for key in dict.fromkeys((row.data, row.claims) for row in rows):
+        mine = [row for row in rows if (row.data, row.claims) == key]
+        out += mine
+        steps = [row for row in mine if row.stage != "floor"]
+        floors = [row.cpu for row in mine if row.stage == "floor"]
+        total = Measured(
+            *key, "all stages", *(sum(getattr(r, n) for r in steps) for n in ("cpu", "wall", "database_cpu"))
+        )
+        total.to_floor = total.cpu / floors[0] if floors else None
+        out.append(total)
+    return out
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="*", default=SIZES, help="claims of the XML runs")
+    given = parser.parse_args()
+    console = Console(width=None if sys.stdout.isatty() else 130)
+    embedded.stop(HOME)
+    shutil.rmtree(HOME, ignore_errors=True)
+    bench = Bench(HOME)
+    try:
+        console.print("Simulating and warming up", style="dim")
+        warm = simulated(HOME, 100, 2)
+        for facility in (0, 1):
+            bench.run("warm-up", deliveries(warm, facility), 100, read_folder(warm / "reference"))
+        bench.rows.clear()
+        export = simulated(HOME, EXPORT_CLAIMS, 2)
+        bench.run("EMR CSV", deliveries(export, 1), EXPORT_CLAIMS, read_folder(export / "reference"))
+        for claims in given.sizes:
+            stage = simulated(HOME, claims, 1)
+            files = deliveries(stage, 0)
+            console.print(
+                f"{claims:,} claims, {sum(f.stat().st_size for f in files) / 2**20:,.0f} MiB of XML", style="dim"
+            )
+            bench.run("XML 3176", files, claims, read_folder(stage / "reference"))
+        rows = whole(bench.rows)
+    finally:
+        bench.store.close()
+        embedded.stop(HOME)
+    print_table(console, rows)
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    result = {
+        "schema": "giamdinh.bench/1",
+        "measured_at": datetime.now(VIETNAM).isoformat(timespec="seconds"),
+        "machine": {"cores": os.cpu_count(), "architecture": platform.machine(), "python": platform.python_version()},
+        "versions": {name: version(name) for name in ("lxml", "pandas", "pyarrow", "great-expectations", "SQLAlchemy")},
+        "rows": [
+            {name: round(value, 3) if isinstance(value, float) else value for name, value in asdict(row).items()}
+            | {"claims_per_second": round(row.claims_per_second, 1)}
+            for row in rows
+        ],
+    }
+    RESULTS.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    shutil.rmtree(HOME, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

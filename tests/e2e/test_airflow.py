@@ -1,0 +1,157 @@
+"""The whole way through real Airflow processes: files dropped, answers read. The tests follow one another in time."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+pytestmark = pytest.mark.timeout(900)
+
+
+@pytest.fixture
+def held_at_record(place: Any) -> Callable[[str], Any]:
+    """Holds the step `record` of one facility's deliveries for as long as the context lasts."""
+    address = place.airflow.claims_url.replace("+psycopg", "")
+
+    @contextmanager
+    def hold(facility: str) -> Iterator[None]:
+        with psycopg.connect(address) as connection:
+            connection.execute("INSERT INTO facility (code) VALUES (%s) ON CONFLICT DO NOTHING", [facility])
+            connection.commit()
+            connection.execute("SELECT 1 FROM facility WHERE code = %s FOR NO KEY UPDATE", [facility])
+            yield
+
+    return hold
+
+
+@pytest.fixture(scope="module")
+def parts(place: Any) -> dict[str, list[Path]]:
+    """The simulated deliveries in the parts in which these tests send them."""
+    by_facility = list(place.staged().values())
+    assert len(by_facility) == 6
+    return {
+        "first": [path for files in by_facility[:2] for path in files],
+        "held": by_facility[2][:1],
+        "meanwhile": [files[0] for files in by_facility[3:]],
+    }
+
+
+def test_every_delivery_is_answered_and_every_claim_accounted_for(place: Any, parts: Any, read_report: Any):
+    for path in parts["first"]:
+        place.drop(path)
+    place.wait(lambda: all(place.answers(path) for path in parts["first"]), "every delivery is answered")
+    place.wait(lambda: all(row["answered"] == row["deliveries"] for row in place.store.summary()), "the database knows")
+
+    summary = {row["facility"]: row for row in place.store.summary()}
+    assert set(summary) == {path.parent.name for path in parts["first"]}
+    for facility, row in summary.items():
+        answers = [place.answers(path) for path in parts["first"] if path.parent.name == facility]
+        assert [len(folders) for folders in answers] == [1] * row["deliveries"]
+        totals = [read_report(folders[0])["totals"] for folders in answers]
+        assert row["claims"] == sum(one["claims"] for one in totals) > 0
+        assert row["claims"] == row["accepted"] + row["adjusted"] + row["rejected"] + row["referred"]
+        for amount in ("requested", "approved", "refused"):
+            assert Decimal(row[amount]) == sum(Decimal(one[amount]) for one in totals)
+        assert Decimal(row["requested"]) == Decimal(row["approved"]) + Decimal(row["refused"]) > 0
+    assert not [path for path in (place.home / "inbox").rglob("*") if path.is_file()]
+
+
+def test_an_answer_is_for_people_and_for_programs(place: Any, parts: Any):
+    (folder,) = place.answers(parts["first"][0])
+    for name in ("receipt.json", "report.json", "report.html", "report.xlsx", "submission.xml"):
+        assert (folder / name).stat().st_size > 0, name
+
+
+def test_tasks_are_labelled_with_facility_and_file(place: Any, parts: Any):
+    labels = {
+        task["rendered_map_index"]
+        for run in place.runs("claim_appraisal")
+        for task in place.tasks("claim_appraisal", run["dag_run_id"])
+        if task["task_id"] == "respond" and task["state"] == "success"
+    }
+    facilities = {path.parent.name for path in parts["first"]}
+    assert {label.split(" · ")[0] for label in labels} == facilities
+    assert all(re.fullmatch(r"[0-9A-Z]{5} · \S+( \+\d+)?", label) for label in labels)
+
+
+def test_three_files_dropped_while_a_run_is_active_need_no_fourth_event(place: Any, parts: Any, held_at_record: Any):
+    (held,) = parts["held"]
+    with held_at_record(held.parent.name):
+        place.drop(held)
+        place.wait(lambda: place.tasks_in("claim_appraisal", "record", "running"), "an appraisal run is active")
+        (active,) = place.runs("claim_appraisal", state="running")
+        for path in parts["meanwhile"]:
+            before = len(place.store.recent(1000))
+            place.drop(path)
+            place.wait(lambda before=before: len(place.store.recent(1000)) > before, "intake has taken the file")
+        place.wait(lambda: not place.runs("claim_intake", state="running"), "intake rests")
+        (still_active,) = place.runs("claim_appraisal", state="running")
+        assert still_active["dag_run_id"] == active["dag_run_id"]
+        assert not [path for path in parts["meanwhile"] if place.answers(path)]
+    # Nothing is dropped from here on.
+    place.wait(lambda: all(place.answers(path) for path in [held, *parts["meanwhile"]]), "all four are answered")
+
+
+def test_the_same_file_again_is_answered_as_a_repeat(place: Any, parts: Any, read_report: Any):
+    path = parts["first"][0]
+    facility = path.parent.name
+    before = {row["facility"]: row for row in place.store.summary()}[facility]
+    place.drop(path, f"again_{path.name}")
+    folders = place.wait(lambda: len(place.answers(path)) == 2 and place.answers(path), "the repeat is answered")
+    after = {row["facility"]: row for row in place.store.summary()}[facility]
+    assert after["repeats"] == before["repeats"] + 1
+    unchanged = (
+        "deliveries",
+        "claims",
+        "lines",
+        "accepted",
+        "adjusted",
+        "rejected",
+        "referred",
+        "requested",
+        "refused",
+    )
+    assert {name: after[name] for name in unchanged} == {name: before[name] for name in unchanged}
+    first, second = (read_report(folder) for folder in folders)
+    assert second["claims"] == first["claims"]
+    assert "repeat" in json.dumps(json.loads((folders[1] / "receipt.json").read_text("utf-8")))
+
+
+def test_officers_see_the_deliveries_and_strangers_do_not(place: Any, parts: Any):
+    path = parts["first"][0]
+    status, page = place.page("/claims/")
+    assert status == 200
+    assert path.name in page
+    assert path.parent.name in page
+    report = re.search(r'href="(/claims/deliveries/\d+/report\.html)"', page)
+    assert report
+    status, text = place.page(report[1])
+    assert status == 200
+    assert "<html" in text
+    for address in ("/claims/", report[1]):
+        status, text = place.page(address, signed_in=False)
+        assert status == 401
+        assert path.name not in text
+
+
+def test_personal_data_reach_neither_logs_nor_xcom(place: Any):
+    texts = {
+        str(path.relative_to(place.home)): path.read_text("utf-8", "replace")
+        for path in (place.home / "logs").rglob("*")
+        if path.is_file()
+    }
+    assert any("respond" in name for name in texts)
+    with psycopg.connect(place.airflow.claims_url.replace("+psycopg", ""), dbname="airflow") as connection:
+        for table in ("xcom", "rendered_task_instance_fields", "asset_event"):
+            texts[table] = "\n".join(str(row) for row in connection.execute(f"SELECT * FROM {table}"))
+    assert "deliveries" in texts["xcom"]
+    seen = {(name, value) for value in place.personal_data() for name, text in texts.items() if value in text}
+    assert not seen
