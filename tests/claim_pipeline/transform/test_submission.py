@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import pandas as pd
 import pytest
@@ -145,7 +146,7 @@ def some_tables(draw: st.DrawFn) -> ClaimTables:
 
 
 @given(some_tables())
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 def test_tables_survive_writing_and_reading(
     tmp_path_factory: pytest.TempPathFactory, given_tables: ClaimTables
 ) -> None:
@@ -157,10 +158,10 @@ def test_tables_survive_writing_and_reading(
     assert set(result.tables.tables) == set(given_tables.tables)
     for name, frame in given_tables.items():
         names = list(dictionary.table(name).names)
-        sent = frame[["claim", "row", *names]].copy()
-        sent[names] = sent[names].fillna("").apply(lambda column: column.str.normalize("NFC"))
-        pd.testing.assert_frame_equal(result.tables[name][["claim", "row", *names]], sent, check_dtype=False)
+        sent = [[normalize("NFC", text) for text in row] for row in frame[names].fillna("").to_numpy().tolist()]
+        assert result.tables[name][names].to_numpy().tolist() == sent
+        assert result.tables[name][["claim", "row"]].equals(frame[["claim", "row"]])
     write_submission(folder / "two.xml", result.tables, "27001", "20250703", "3176")
     again: Any = claim_xml.read(folder / "two.xml").tables
     for name, frame in result.tables.items():
-        pd.testing.assert_frame_equal(again[name], frame)
+        assert again[name].equals(frame)
