@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 from claim_pipeline.respond import view, words
 
 ROWS_PER_RULE = 2_000
-CLAIMS = 5_000
+CLAIMS = 2_000
 """What a browser shows without pain; the workbook holds everything."""
 OPEN_ROWS = 15
 """A rule with more findings starts folded, if there are several rules."""

@@ -7,7 +7,8 @@ import datetime as dt
 import pandas as pd
 import pytest
 
-from claim_pipeline.errors import OperatorError
+from claim_pipeline import reference
+from claim_pipeline.errors import OperatorError, ReferenceDataError
 from claim_pipeline.store import open_store
 
 
@@ -72,3 +73,30 @@ def test_a_load_that_fails_leaves_what_was_in_force(store, url, connect):
     assert len(other.reference()["drugs"]) == 4
     assert "staff" not in other.reference()
     other.close()
+
+
+# --- the drop folder
+
+
+def test_a_folder_is_loaded_and_files_in_force_are_not_read_again(store, tmp_path):
+    (tmp_path / "cards.csv").write_text("MA_THE_BHYT\nA\nB\n", "utf-8")
+    (tmp_path / "holidays.csv").write_text("NGAY\n20250101\n", "utf-8")
+    assert reference.load_folder(tmp_path, store, "ann") == {"cards": 2, "holidays": 1}
+    first = store.reference_loads()
+    assert first["cards"]["actor"] == "ann"
+
+    (tmp_path / "holidays.csv").write_text("NGAY\n20250101\n20250102\n", "utf-8")
+    assert reference.load_folder(tmp_path, store, "ben") == {"cards": 2, "holidays": 2}
+    again = store.reference_loads()
+    assert again["cards"] == first["cards"]
+    assert again["holidays"]["actor"] == "ben"
+
+
+def test_a_bad_file_is_named_after_the_others_are_loaded_and_what_it_would_replace_stays(store, tmp_path):
+    (tmp_path / "holidays.csv").write_text("NGAY\n20250101\n", "utf-8")
+    reference.load_folder(tmp_path, store)
+    (tmp_path / "cards.csv").write_text("MA_THE_BHYT\nA\n", "utf-8")
+    (tmp_path / "holidays.csv").write_text("NGAY\nTết\n", "utf-8")
+    with pytest.raises(ReferenceDataError, match=r"holidays\.csv, row 2, column NGAY"):
+        reference.load_folder(tmp_path, store)
+    assert {name: load["rows"] for name, load in store.reference_loads().items()} == {"cards": 1, "holidays": 1}
