@@ -1,0 +1,83 @@
+"""Every planted fault is found, and nothing else: recall and precision 1.0 against the simulator's ground truth."""
+
+from __future__ import annotations
+
+import csv
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from claim_pipeline import steps
+from claim_pipeline.reference import read_folder
+from claim_simulator import simulate
+
+Fault = tuple[str, str, str, str, str]
+
+
+def truth(path: Path) -> set[Fault]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return {
+            (row["MA_CSKCB"], row["MA_LK"], row["table"], row["line"], row["rule"]) for row in csv.DictReader(file)
+        }
+
+
+def told(report: dict[str, Any], facility: str) -> set[Fault]:
+    return {
+        (
+            facility,
+            claim["MA_LK"] or "",
+            finding["table"] or "",
+            "" if finding["line"] is None else str(finding["line"]),
+            finding["rule"],
+        )
+        for claim in report["claims"]
+        for finding in claim["findings"]
+    }
+
+
+@pytest.mark.parametrize("seed", [1, 20260715])
+def test_planted_faults_are_found_and_nothing_else(tmp_path: Path, seed: int) -> None:
+    simulate(facilities=4, claims=130, month="202607", fault_rate=0.5, seed=seed, out=tmp_path)
+    reference = read_folder(tmp_path / "reference")
+    planted = truth(tmp_path / "truth.csv")
+    found: set[Fault] = set()
+    claims = 0
+    for path in sorted((tmp_path / "inbox").glob("*/*")):
+        with steps.check(path, reference) as checked:
+            report = json.loads(checked.ws.report.read_text("utf-8"))
+        assert report["delivery"]["status"] == "appraised", report["delivery"]
+        assert report["findings"] == []
+        assert "failed_rules" not in report
+        found |= told(report, report["delivery"]["MA_CSKCB"])
+        claims += _accounted(report)
+    assert claims == 4 * 130
+    missed, invented = planted - found, found - planted
+    assert not missed, sorted(missed)[:20]
+    assert not invented, sorted(invented)[:20]
+    assert {rule for *_, rule in planted} >= _every_rule_of_claims()
+
+
+def _accounted(report: dict[str, Any]) -> int:
+    """Every claim has one outcome and its amounts add up; returns their number."""
+    totals, delivery = report["totals"], report["delivery"]
+    assert totals["claims"] == len(report["claims"]) == delivery["read_claims"]
+    assert totals["claims"] == sum(totals[name] for name in ("accepted", "adjusted", "rejected", "referred"))
+    for claim in [totals, *report["claims"]]:
+        requested, approved, refused = (Decimal(claim[name]) for name in ("requested", "approved", "refused"))
+        assert requested == approved + refused
+        assert min(requested, approved, refused) >= 0
+    for claim in report["claims"]:
+        for line in claim["lines"]:
+            assert Decimal(line["requested"]) == Decimal(line["approved"]) + Decimal(line["refused"])
+    return int(totals["claims"])
+
+
+def _every_rule_of_claims() -> set[str]:
+    from claim_rules import catalogue
+
+    of_delivery = {rule.id for rule in catalogue.book().values() if rule.level == "delivery"}
+    carried = {rule.id for rule in catalogue.book().values() if rule.found_by.startswith("BEN")}
+    return set(catalogue.book()) - of_delivery - carried
