@@ -255,9 +255,9 @@ def _uneven_lists(claim: Claim) -> list[Truth]:
 
 def _impossible_date(claim: Claim) -> list[Truth]:
     places = [("XML1", "NGAY_SINH", 0), ("XML1", "NGAY_TTOAN", 0)]
-    places += [
-        (table, "NGAY_TH_YL", claim.pick(list(claim.rows(table)))) for table in ("XML2", "XML3") if claim.rows(table)
-    ]
+    for table in ("XML2", "XML3"):
+        if claim.rows(table):
+            places.append((table, "NGAY_TH_YL", claim.pick(list(claim.rows(table)))))
     table, name, row = claim.pick(places)
     value = claim.get(table, name, row) or claim.get("XML1", "NGAY_RA")
     wrong = claim.pick([f"{value[:4]}0231{value[8:]}", f"{value[:4]}13{value[6:]}"])
@@ -284,20 +284,16 @@ def _other_facility(claim: Claim) -> list[Truth]:
 
 
 def _empty_field(claim: Claim) -> list[Truth]:
-    places: list[tuple[str, str]] = [("XML1", "CAN_NANG")]
-    places += [
-        (table, name)
-        for table, name in (
-            ("XML2", "HAM_LUONG"),
-            ("XML3", "MA_BENH"),
-            ("XML4", "TEN_CHI_SO"),
-            ("XML5", "NGUOI_THUC_HIEN"),
-        )
-        if claim.rows(table)
-    ]
-    table, name = claim.pick(places)
+    names = {
+        "XML1": "CAN_NANG",
+        "XML2": "HAM_LUONG",
+        "XML3": "MA_BENH",
+        "XML4": "TEN_CHI_SO",
+        "XML5": "NGUOI_THUC_HIEN",
+    }
+    table = claim.pick([table for table in names if claim.rows(table)])
     row = claim.pick(list(claim.rows(table)))
-    claim.put(table, name, "", row)
+    claim.put(table, names[table], "", row)
     return [(table, None if table == "XML1" else row + 1, "DICT-001")]
 
 
@@ -542,9 +538,9 @@ def _leaves_before(claim: Claim) -> list[Truth]:
 
 
 def _same_prices(first: int, second: int) -> bool:
-    return not any(
-        min(first, second) < day_of_text(day) <= max(first, second) for day in (NEW_DRUG_PRICES, NEW_SERVICE_PRICES)
-    )
+    """Whether no price changes between two days."""
+    changes = [day_of_text(NEW_DRUG_PRICES), day_of_text(NEW_SERVICE_PRICES)]
+    return not any(min(first, second) < day <= max(first, second) for day in changes)
 
 
 def _outside_visit(claim: Claim) -> list[Truth]:
@@ -554,8 +550,6 @@ def _outside_visit(claim: Claim) -> list[Truth]:
     early, late = (arrival - 1440, discharge + 1440) if table == "XML2" else (arrival - 35, discharge + 40)
     # prices change on some days: the order must stay on the same side of them
     possible = [moment for moment in (early, late) if _same_prices(order // 1440, moment // 1440)]
-    if not possible:
-        possible = [early if order - early < late - order else late]
     moment = _moment_text(claim.pick(possible))
     claim.put(table, "NGAY_YL", moment, row)
     claim.put(table, "NGAY_TH_YL", moment, row)
@@ -669,19 +663,21 @@ class Plan:
     def __init__(self, houses: list[Facility], claims: int, fault_rate: float, rng: np.random.Generator) -> None:
         total = round(len(houses) * claims * fault_rate)
         self._houses = houses
+        self._rng = rng
         self._left = dict.fromkeys(RULES, total // len(RULES))
         for rule in rng.permutation(RULES)[: total % len(RULES)].tolist():
             self._left[rule] += 1
 
     def share(self, house: Facility) -> dict[str, int]:
-        """Faults that a facility takes now: an equal share among it and those after it that can carry them."""
+        """Faults that a facility takes now: an equal share among those left that can carry them, rounded by chance."""
         later = self._houses[house.position :]
-        out = {}
+        out: dict[str, int] = {}
         for rule, left in self._left.items():
             able = sum(carries(other, rule) for other in later)
+            luck = self._rng.random()
             if left and carries(house, rule):
-                out[rule] = -(-left // able)
-        return out
+                out[rule] = int(left / able + luck) if able > 1 else left
+        return {rule: count for rule, count in out.items() if count}
 
     def done(self, counts: dict[str, int]) -> None:
         """What a facility has planted."""
@@ -767,15 +763,12 @@ def _choose(
     for _ in range(share.get(REPEATED, 0)):
         taken = set(chosen) | set(twins)
         open_claims = [number for number in free.tolist() if number not in taken]
-        pairs = [
-            [number for number in open_claims if number in part]
-            for part in parts
-            if sum(n in part for n in open_claims) > 1
-        ]
-        if not pairs:
+        inside = [[number for number in open_claims if number in part] for part in parts]
+        inside = [numbers for numbers in inside if len(numbers) > 1]
+        if not inside:
             break
-        part = pairs[int(rng.integers(0, len(pairs)))]
-        first, second = sorted(rng.choice(part, 2, replace=False).tolist())
+        numbers = inside[int(rng.integers(0, len(inside)))]
+        first, second = sorted(rng.choice(numbers, 2, replace=False).tolist())
         chosen[first] = REPEATED
         twins[second] = first
     return chosen, twins

@@ -37,7 +37,7 @@ def weekday(days: Ints) -> Ints:
 
 
 def text8(days: Ints) -> Texts:
-    """yyyymmdd of each day."""
+    """Days as yyyymmdd."""
     if not len(days):
         return np.empty(0, dtype="U8")
     first, last = int(days.min()), int(days.max())
@@ -52,6 +52,6 @@ def _clock() -> Texts:
 
 
 def text12(minutes: Ints) -> Texts:
-    """yyyymmddHHMM of each moment."""
+    """Moments as yyyymmddHHMM."""
     days, rest = np.divmod(minutes, DAY)
     return np.char.add(text8(days), _clock()[rest])

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from claim_simulator.arrays import numbered
 from claim_simulator.catalogue import Catalogue, data
 from claim_simulator.facilities import Facility
 from claim_simulator.moments import DAY, Ints
@@ -105,10 +106,7 @@ class _Drawer:
         counts = np.bincount(wanted, minlength=len(conditions))
         starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
         visit = np.repeat(np.arange(self.size), counts[self.condition])
-        within = np.arange(len(visit)) - np.repeat(
-            np.cumsum(counts[self.condition]) - counts[self.condition], counts[self.condition]
-        )
-        row = order[starts[self.condition][visit] + within]
+        row = order[starts[self.condition][visit] + numbered(counts[self.condition])]
         kind = items["kind"].to_numpy(dtype="U8")[row]
         drawn = self.rng.random(len(row)) < share[row]
         # kind of care 05 is examination and drugs alone
@@ -167,7 +165,7 @@ class _Drawer:
             [at for name, at in ids.items() if name.startswith("exam_") and levels[at] <= self.facility.level]
         )
         visit = np.repeat(everybody, further)
-        rank = np.arange(len(visit)) - np.repeat(np.cumsum(further) - further, further) + 1
+        rank = numbered(further) + 1
         # each further examination is of another kind than the first and than each other
         start = self._between(0, len(others), self.size)[visit]
         choice = others[(start + rank) % len(others)]
@@ -196,7 +194,7 @@ class _Drawer:
         daily = chosen[rehab]
         visit = np.repeat(daily["visit"].to_numpy(), daily["amount"])
         item = np.repeat(daily["item"].to_numpy(), daily["amount"])
-        day = np.concatenate([np.arange(n) for n in daily["amount"]]) if len(daily) else np.empty(0, dtype="int64")
+        day = numbered(daily["amount"].to_numpy())
         rank = daily.groupby("visit").cumcount().to_numpy()
         at = self.exam_at[visit] + 15 + day * DAY + np.repeat(rank, daily["amount"]) * 32
         self._service("proc", visit, item, at, at + 2, at + 2 + minutes[item])
@@ -244,7 +242,7 @@ class _Drawer:
         visit = chosen["visit"].to_numpy()
         times = np.where(self.inside[visit], np.minimum(chosen["amount"], self.days[visit]), 1)
         at = np.repeat(np.arange(len(visit)), times)
-        number = np.arange(len(at)) - np.repeat(np.cumsum(times) - times, times)
+        number = numbered(times)
         spaced = number * self.days[visit][at] // np.maximum(times[at], 1)
         return visit[at], chosen["item"].to_numpy()[at], spaced
 
@@ -290,7 +288,7 @@ class _Drawer:
         visit = np.repeat(ward["visit"].to_numpy(), self.days[ward["visit"]])
         item = np.repeat(ward["item"].to_numpy(), self.days[ward["visit"]])
         length = self.days[ward["visit"]]
-        day = np.arange(len(visit)) - np.repeat(np.cumsum(length) - length, length)
+        day = numbered(length)
         one = np.ones(len(visit), dtype="int64")
         self._drug_rows(visit, item, self._ward_time(visit, day, 12, MORNING), self._quantity(item, one), one)
         other = chosen[~self.overnight[everyone]]
@@ -388,12 +386,8 @@ class _Drawer:
     def _other_sources(self, drugs: pd.DataFrame, services: pd.DataFrame) -> None:
         """Support for a few patients: half of what they would pay themselves for one line, in whole thousands."""
         for frame in (drugs, services):
-            own = (
-                frame["quantity"] * frame["price"] * frame["share"] // 100
-                if "share" in frame
-                else frame["quantity"] * frame["price"]
-            )
-            unpaid = own * (100 - frame["tyle"]) // 100 // 1_000_000  # đồng
+            share = frame["share"] if "share" in frame else 100
+            unpaid = frame["quantity"] * frame["price"] * share // 100 * (100 - frame["tyle"]) // 100_000_000  # đồng
             possible = (unpaid >= 40_000).to_numpy() & (self.rng.random(len(frame)) < 0.06)
             possible &= ~frame["visit"].where(pd.Series(possible, index=frame.index)).duplicated().to_numpy()
             frame["other"] = np.where(possible, unpaid // 2_000 * 1000 * 100, 0)

@@ -9,13 +9,82 @@ import numpy.typing as npt
 
 from claim_simulator.moments import Ints, Texts
 
-FAMILY = "Nguyễn Trần Lê Phạm Hoàng Huỳnh Phan Vũ Võ Đặng Bùi Đỗ Hồ Ngô Dương Lý Đào Đoàn Lương Trịnh Mai Tạ Chu Quách".split()
+FAMILY = (
+    "Nguyễn",
+    "Trần",
+    "Lê",
+    "Phạm",
+    "Hoàng",
+    "Huỳnh",
+    "Phan",
+    "Vũ",
+    "Võ",
+    "Đặng",
+    "Bùi",
+    "Đỗ",
+    "Hồ",
+    "Ngô",
+    "Dương",
+    "Lý",
+    "Đào",
+    "Đoàn",
+    "Lương",
+    "Trịnh",
+    "Mai",
+    "Tạ",
+    "Chu",
+    "Quách",
+)
 FAMILY_WEIGHT = np.array([30, 11, 10, 7, 5, 4, 4, 4, 3, 3, 3, 3, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1], dtype="float64")
-MIDDLE_MALE = "Văn Đức Hữu Minh Quang Xuân Công Đình Thanh Quốc Anh Trọng".split()
-MIDDLE_FEMALE = "Thị Ngọc Thu Thanh Minh Phương Kim Hồng Bích Mỹ Diệu Khánh".split()
-GIVEN_MALE = "An Bình Cường Dũng Đạt Hải Hiếu Hùng Hưng Khánh Lâm Long Nam Nghĩa Phong Phúc Quân Sơn Thắng Tuấn Vinh Việt".split()
+MIDDLE_MALE = ("Văn", "Đức", "Hữu", "Minh", "Quang", "Xuân", "Công", "Đình", "Thanh", "Quốc", "Anh", "Trọng")
+MIDDLE_FEMALE = ("Thị", "Ngọc", "Thu", "Thanh", "Minh", "Phương", "Kim", "Hồng", "Bích", "Mỹ", "Diệu", "Khánh")
+GIVEN_MALE = (
+    "An",
+    "Bình",
+    "Cường",
+    "Dũng",
+    "Đạt",
+    "Hải",
+    "Hiếu",
+    "Hùng",
+    "Hưng",
+    "Khánh",
+    "Lâm",
+    "Long",
+    "Nam",
+    "Nghĩa",
+    "Phong",
+    "Phúc",
+    "Quân",
+    "Sơn",
+    "Thắng",
+    "Tuấn",
+    "Vinh",
+    "Việt",
+)
 GIVEN_FEMALE = (
-    "Anh Chi Dung Giang Hà Hằng Hiền Hoa Hương Lan Linh Loan Mai My Nga Ngân Nhung Oanh Thảo Trang Tuyết Yến".split()
+    "Anh",
+    "Chi",
+    "Dung",
+    "Giang",
+    "Hà",
+    "Hằng",
+    "Hiền",
+    "Hoa",
+    "Hương",
+    "Lan",
+    "Linh",
+    "Loan",
+    "Mai",
+    "My",
+    "Nga",
+    "Ngân",
+    "Nhung",
+    "Oanh",
+    "Thảo",
+    "Trang",
+    "Tuyết",
+    "Yến",
 )
 
 COMMUNES = (
@@ -30,7 +99,7 @@ COMMUNES = (
 )
 """Invented communes (code, name); the codes only have the right form."""
 
-HAMLETS = "Đông Đoài Thượng Hạ Trung Ngoài Bến Chợ".split()
+HAMLETS = ("Đông", "Đoài", "Thượng", "Hạ", "Trung", "Ngoài", "Bến", "Chợ")
 
 OCCUPATIONS = ("61110", "52110", "71120", "83220", "23410", "41100", "93290", "00000")
 
@@ -40,14 +109,32 @@ _GROUPS: tuple[tuple[int, int, tuple[tuple[str, float], ...]], ...] = (
     (
         23,
         60,
-        (("DN4", 0.44), ("GD4", 0.27), ("CH4", 0.1), ("CN3", 0.05), ("HN2", 0.05), ("TN4", 0.03))
-        + (("DT2", 0.02), ("TC3", 0.02), ("QN5", 0.01), ("CA5", 0.01)),
+        (
+            ("DN4", 0.44),
+            ("GD4", 0.27),
+            ("CH4", 0.1),
+            ("CN3", 0.05),
+            ("HN2", 0.05),
+            ("TN4", 0.03),
+            ("DT2", 0.02),
+            ("TC3", 0.02),
+            ("QN5", 0.01),
+            ("CA5", 0.01),
+        ),
     ),
     (
         60,
         80,
-        (("GD4", 0.36), ("HT3", 0.36), ("CB2", 0.08), ("HN2", 0.07), ("CN3", 0.05), ("KC2", 0.04))
-        + (("CK2", 0.03), ("CC1", 0.01)),
+        (
+            ("GD4", 0.36),
+            ("HT3", 0.36),
+            ("CB2", 0.08),
+            ("HN2", 0.07),
+            ("CN3", 0.05),
+            ("KC2", 0.04),
+            ("CK2", 0.03),
+            ("CC1", 0.01),
+        ),
     ),
     (80, 200, (("BT2", 0.55), ("HT3", 0.25), ("CT2", 0.1), ("KC2", 0.06), ("CC1", 0.04))),
 )

@@ -109,9 +109,8 @@ def co_payments(who: Visits, rng: np.random.Generator) -> pd.DataFrame:
     listed = np.flatnonzero(waived | (paying & (rng.random(len(visits)) < 0.12)))
     day = visits["arrival"].to_numpy()[listed] // DAY
     until = np.where(waived[listed], day - 13, day - rng.integers(5, 40, len(listed)))
-    thousands = np.where(
-        waived[listed], rng.integers(15_500, 19_000, len(listed)), rng.integers(60, 2_600, len(listed))
-    )
+    size = len(listed)
+    thousands = np.where(waived[listed], rng.integers(15_500, 19_000, size), rng.integers(60, 2_600, size))
     year = text8(until).astype("U4")
     return pd.DataFrame(
         {

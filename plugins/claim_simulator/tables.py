@@ -11,6 +11,7 @@ from claim_pipeline.extract.columns import column_names
 from claim_rules import money
 from claim_rules.benefit import fill_amounts
 from claim_rules.frames import ClaimTables
+from claim_simulator.arrays import numbered
 from claim_simulator.catalogue import Catalogue, data
 from claim_simulator.facilities import Facility
 from claim_simulator.moments import DAY, Ints, Texts, text8, text12
@@ -338,7 +339,7 @@ class _Tables:
         picture = counts[item] == 0
         rows = np.maximum(counts[item], 1)
         line = np.repeat(np.arange(len(lines)), rows)
-        within = np.arange(len(line)) - np.repeat(np.cumsum(rows) - rows, rows)
+        within = numbered(rows)
         of_picture = picture[line]
         index = order[np.minimum(np.where(of_picture, 0, starts[item[line]] + within), len(order) - 1)]
         mean = indices["mean"].astype("float64").to_numpy()[index]
@@ -372,7 +373,7 @@ class _Tables:
         nights = np.where(loai == "03", discharge // DAY - admitted // DAY, 0)
         number = np.where(loai == "01", 0, nights + 1)
         visit = np.repeat(np.arange(self.size), number)
-        day = np.arange(len(visit)) - np.repeat(np.cumsum(number) - number, number)
+        day = numbered(number)
         start = np.where(self.inside, admitted, arrival)[visit] + 15
         at = np.where(day == 0, start, (start // DAY + day) * DAY + 450 + self.rng.integers(0, 25, len(visit)))
         at = np.minimum(at, discharge[visit])
