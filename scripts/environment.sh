@@ -36,8 +36,8 @@ fi
 
 export VIRTUAL_ENV=$PWD/.venv
 case ${1:-} in
-  runtime) .venv/bin/uv pip install --quiet --require-hashes -r requirements.lock ;;
-  dev) .venv/bin/uv pip sync --quiet --require-hashes requirements-dev.lock ;;
+  runtime) .venv/bin/uv pip install --quiet --compile-bytecode --require-hashes -r requirements.lock ;;
+  dev) .venv/bin/uv pip sync --quiet --compile-bytecode --require-hashes requirements-dev.lock ;;
   *)
     echo "usage: environment.sh runtime|dev" >&2
     exit 2
