@@ -25,6 +25,8 @@ from claim_rules.expectations import CLAIMS, KINDS, VERSION_EXPECTATION, Expecta
 from claim_rules.expectations import expectations as expectations_of
 
 METRIC = "table.dictionary_faults"
+EXPECTATION = "expect_field_to_follow_dictionary"
+_KWARGS = ("batch_id", "column", "layout", "text_vi", "text_en")
 
 KIND_NAMES = {
     "missing": ("để trống", "empty"),
@@ -78,6 +80,15 @@ class ExpectFieldToFollowDictionary(BatchExpectation):
     domain_keys: ClassVar[tuple[str, ...]] = ("batch_id", "column")
     success_keys: ClassVar[tuple[str, ...]] = ("layout", "text_vi", "text_en")
     args_keys: ClassVar[tuple[str, ...]] = ("column", "layout")
+
+    @property
+    def configuration(self) -> ExpectationConfiguration:
+        # The library asks for it some thirty times per validation, and builds it anew out of all its fields.
+        return ExpectationConfiguration(
+            type=EXPECTATION,
+            kwargs={name: value for name in _KWARGS if (value := getattr(self, name)) is not None},
+            meta=self.meta,
+        )
 
     def _validate(
         self,
