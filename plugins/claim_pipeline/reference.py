@@ -96,8 +96,8 @@ def load_folder(folder: Path | str, store: Store, actor: str = "reference") -> d
         first, *more = errors
         raise ReferenceDataError(
             first.code,
-            " ".join([first.message_vi, *(error.message_vi for error in more)]),
-            " ".join([first.message_en, *(error.message_en for error in more)]),
+            "; ".join([first.message_vi, *(error.message_vi for error in more)]),
+            "; ".join([first.message_en, *(error.message_en for error in more)]),
             first.next_vi,
             first.next_en,
         )
@@ -236,12 +236,12 @@ def _error(file: str, row: int | None, column: str | None, vi: str, en: str, mor
         part for part in (f"Tệp {file}", f"dòng {row}" if row else "", f"cột {column}" if column else "") if part
     )
     place_en = ", ".join(
-        part for part in (f"File {file}", f"row {row}" if row else "", f"column {column}" if column else "") if part
+        part for part in (f"file {file}", f"row {row}" if row else "", f"column {column}" if column else "") if part
     )
     return ReferenceDataError(
         "reference-data",
-        f"{place_vi}: {vi}" + (f" (và {more} dòng khác)." if more else "."),
-        f"{place_en}: {en}" + (f" (and {more} more rows)." if more else "."),
-        "Sửa tệp rồi đặt lại vào thư mục danh mục; danh mục đang dùng vẫn giữ nguyên.",
-        "Correct the file and drop it again; the data in force stay as they are.",
+        f"{place_vi}: {vi}" + (f" (và {more} dòng khác)" if more else ""),
+        f"{place_en}: {en}" + (f" (and {more} more rows)" if more else ""),
+        "Sửa tệp rồi đặt lại vào thư mục danh mục; danh mục đang dùng vẫn giữ nguyên",
+        "correct the file and drop it again; the data in force stay as they are",
     )

