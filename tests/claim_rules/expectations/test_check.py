@@ -363,3 +363,24 @@ def test_one_corrupt_field_gives_exactly_its_finding(good_claims: Make, data: st
     put(tables, table, field.name, value[corruption], row=row, claim=1)
     rule = wanted_rule(decision, table, field, corruption)
     assert found(tables) == ([] if rule is None else [(rule, table, row, field.name)])
+
+
+TEXTS = st.one_of(
+    st.none(),
+    st.text(st.characters(exclude_categories=("Cs",)), max_size=20),
+    st.text("0123456789-.,;: ", max_size=14),
+    st.integers(0, 10**13).map(str),
+)
+
+
+@given(data=st.data())
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_text_stops_the_check(good_claims: Make, data: st.DataObject) -> None:
+    decision = data.draw(st.sampled_from(DECISIONS))
+    tables = good_claims(decision, 2, ("XML1", "XML2"))
+    for table in ("XML1", "XML2"):
+        for name in data.draw(st.lists(st.sampled_from(dictionary.table(table, decision).names), max_size=12)):
+            put(tables, table, name, data.draw(TEXTS), claim=data.draw(st.integers(0, 1)))
+    frame = check(tables)
+    assert not frame.duplicated(["claim", "rule", "table", "row", "field"]).any()
+    assert not frame[frame["rule"] != "DICT-005"].duplicated(["claim", "table", "row", "field"]).any()
