@@ -51,12 +51,14 @@ def simulate(stage: Path) -> subprocess.Popen[bytes]:
         "out": stage,
     }
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    return subprocess.Popen([sys.executable, "-m", "giamdinh", "simulate", *words], stdout=subprocess.DEVNULL)
+    stage.parent.mkdir(parents=True, exist_ok=True)
+    with stage.with_suffix(".log").open("wb") as log:
+        return subprocess.Popen([sys.executable, "-m", "giamdinh", "simulate", *words], stdout=log, stderr=log)
 
 
-def simulated(process: subprocess.Popen[bytes]) -> None:
+def simulated(process: subprocess.Popen[bytes], stage: Path) -> None:
     if process.wait() != 0:
-        raise SystemExit(f"giamdinh simulate ended with code {process.returncode}")
+        raise SystemExit(f"giamdinh simulate failed:\n{stage.with_suffix('.log').read_text('utf-8', 'replace')}")
 
 
 def in_turns(stage: Path) -> Iterator[Path]:
@@ -182,7 +184,7 @@ def _shown(value: object) -> str:
 
 
 def main() -> int:
-    console = Console(width=max(150, Console().width) if not sys.stdout.isatty() else None)
+    console = Console(width=max(150, Console().width))  # the table is never cut
     began = time.monotonic()
 
     def say(text: str) -> None:
@@ -201,7 +203,7 @@ def main() -> int:
     with LocalAirflow(home, settings=settings, say=say) as airflow:
         airflow.wait_until_healthy()
         say(f"Airflow is healthy at {airflow.url} (until the demo ends)")
-        simulated(simulating)
+        simulated(simulating, stage)
         load_reference(airflow, stage)
         say("Reference data are loaded; the hospitals begin to send")
         feed = Feed(airflow, stage)
@@ -211,6 +213,7 @@ def main() -> int:
         say("Every delivery is answered; stopping")
         facilities = feed.facilities()
         feed.store.close()
+        airflow.wait_until_idle()
     wrong = faults_of_the_books(facilities)
     summary = {
         "schema": "giamdinh.demo/1",

@@ -116,7 +116,7 @@ def serve(home: Path, port: int, empty: bool) -> int:
         serving.write(port, ready=True)
         if fresh and not empty:
             stage = home / "stage"
-            demo.simulated(demo.simulate(stage))
+            demo.simulated(demo.simulate(stage), stage)
             demo.load_reference(airflow, stage)
             for path in demo.in_turns(stage):
                 demo.drop(path, home / "inbox")

@@ -209,6 +209,15 @@ class LocalAirflow:
 
         self.wait_for(answered, seconds, "Airflow is healthy")
 
+    def wait_until_idle(self, seconds: float = STOP_SECONDS) -> None:
+        """Gives runs that are almost over the time to end, so that stopping interrupts none; no longer than that."""
+        with contextlib.suppress(OperatorError):
+            self.wait_for(
+                lambda: self.get("/api/v2/dags/~/dagRuns?state=running&state=queued&limit=1")["total_entries"] == 0,
+                seconds,
+                "no run is active",
+            )
+
     def stop(self) -> None:
         """Stops Airflow's processes, each with its whole process group, then PostgreSQL. Safe to call twice."""
         running = {name: process for name, process in self.processes.items() if process.poll() is None}

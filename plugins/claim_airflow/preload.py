@@ -3,20 +3,45 @@
 from __future__ import annotations
 
 import importlib
+import pkgutil
+from collections.abc import Iterator
 
 import structlog
 
-LIBRARIES = ("pandas", "pyarrow.parquet", "great_expectations", "lxml.etree", "sqlalchemy", "psycopg")
-STEPS = tuple(
-    f"claim_pipeline.{step}" for step in ("extract", "transform", "validate", "appraise", "record", "respond", "store")
+LIBRARIES = (
+    "great_expectations",
+    "jinja2",
+    "lxml.etree",
+    "pandas",
+    "psycopg",
+    "pyarrow.acero",
+    "pyarrow.csv",
+    "pyarrow.dataset",
+    "pyarrow.parquet",
+    "python_calamine",
+    "sqlalchemy",
+    "xlsxwriter",
 )
+PACKAGES = ("claim_rules", "claim_pipeline")
+LEFT_OUT = "migrations"  # scripts of alembic, which loads them itself
 
 
 def preload() -> None:
-    """Imports the libraries and the steps. One that cannot be imported is left to the task that needs it, to fail there
-    with its own name and log; the scheduler must start."""
-    for module in (*LIBRARIES, *STEPS):
+    """Imports the libraries and all modules of the steps and rules. What cannot be imported is left to the task that
+    needs it, to fail there with its own name and log: the scheduler must start."""
+    for name in (*LIBRARIES, *_modules()):
         try:
-            importlib.import_module(module)
+            importlib.import_module(name)
         except Exception as error:  # noqa: BLE001 - see above
-            structlog.get_logger(__name__).warning("Not loaded ahead of the tasks", module=module, error=repr(error))
+            structlog.get_logger(__name__).warning("Not loaded ahead of the tasks", module=name, error=repr(error))
+
+
+def _modules() -> Iterator[str]:
+    for package in PACKAGES:
+        yield package
+        places = importlib.import_module(package).__path__
+        yield from (
+            found.name
+            for found in pkgutil.walk_packages(places, f"{package}.")
+            if LEFT_OUT not in found.name.split(".")
+        )

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -132,8 +133,9 @@ class Place:
 
 
 @pytest.fixture(scope="session")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    base = tmp_path_factory.mktemp("giamdinh")
+def place() -> Iterator[Place]:
+    # Not below pytest's own folder: every run of pytest closes that to PostgreSQL's account again.
+    base = Path(tempfile.mkdtemp(prefix="giamdinh-e2e-"))
     home, stage, port = base / "home", base / "stage", free_port()
     options = ["--facilities", FACILITIES, "--claims", CLAIMS, "--month", "202607", "--fault-rate", 0.1, "--seed", 7]
     program("-m", "giamdinh", "simulate", *options, "--out", stage)
@@ -147,6 +149,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         here.store.close()
     finally:
         program(ROOT / "scripts" / "serve.py", "down", "--home", home)
+    shutil.rmtree(base)
     left = [process for process in psutil.process_iter() if _belongs_to(process, home)]
     assert not left, f"make down left {left} running"
 
