@@ -126,6 +126,7 @@ def _ensure_running(data: Path) -> _Server:
         _stop(data)
         server = None
     if server is None:
+        _end_lost(data)
         account = _account(data)
         _let_in(data, account)
         _initialise(data, account)
@@ -172,25 +173,46 @@ def _works_in(pid: int, data: Path) -> bool:
         if process.status() == psutil.STATUS_ZOMBIE or not process.name().startswith("postgres"):
             return False
         try:
-            return os.path.samefile(process.cwd(), data)
-        except psutil.AccessDenied:
+            return os.path.samefile(_working_folder(process), data)
+        except (psutil.AccessDenied, PermissionError):
             return str(data) in process.cmdline()
     except (psutil.Error, OSError):
         return False
 
 
+def _works_in_deleted(process: psutil.Process, data: Path) -> bool:
+    """Whether it is a PostgreSQL process of a folder that once stood in this place and was deleted under it."""
+    try:
+        if not process.name().startswith("postgres") or process.cwd().removesuffix(" (deleted)") != str(data):
+            return False
+        return not (data.exists() and os.path.samefile(_working_folder(process), data))
+    except (psutil.Error, OSError):
+        return False
+
+
+def _working_folder(process: psutil.Process) -> str:
+    """A path that leads to the folder itself where the system has one, also when its name means another folder now."""
+    link = f"/proc/{process.pid}/cwd"
+    return link if os.path.lexists(link) else str(process.cwd())
+
+
+def _end_lost(data: Path) -> None:
+    """Ends a server whose data folder was deleted under it: it would still sit on the socket's name."""
+    lost = [p for p in psutil.process_iter() if _works_in_deleted(p, data)]
+    for process in lost:
+        process.kill()
+    _still_there(lost)
+
+
 def _clear_remains(data: Path) -> None:
-    """Makes a start possible after the server was killed, or its data folder deleted under it.
+    """Makes a start possible after the server was killed.
 
     Orphaned server processes leave by themselves within moments. The pid in a left-over pid file may be some
     other program's by now, which would keep PostgreSQL from starting, so the file goes, but only once no server
     process works on the data.
     """
-    lost = [p for p in psutil.process_iter() if _works_in_deleted(p, data)]
-    for process in lost:
-        process.kill()
     orphans = [p for p in psutil.process_iter() if _works_in(p.pid, data)]
-    for process in _still_there([*lost, *orphans]):
+    for process in _still_there(orphans):
         process.kill()
     _still_there(orphans)
     try:
@@ -215,13 +237,6 @@ def _lives(process: psutil.Process) -> bool:
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
-        return False
-
-
-def _works_in_deleted(process: psutil.Process, data: Path) -> bool:
-    try:
-        return bool(process.name().startswith("postgres") and process.cwd() == f"{data} (deleted)")
-    except (psutil.Error, OSError):
         return False
 
 
