@@ -132,12 +132,10 @@ def mask(value: str, name: str) -> str:
 
 @cache
 def _label(table: str, name: str, language: str) -> str:
-    if table and name:
-        known = dictionary.table(table)
-        if known.has(name):
-            item = known.field(name)
-            return f"{item.label_vi if language == 'vi' else item.label_en} ({name})"
-    return name
+    if not (table and name):
+        return name
+    label = dictionary.label_vi(name, table) if language == "vi" else dictionary.label_en(name, table)
+    return f"{label} ({name})" if label != name else name
 
 
 def complete(found: pd.DataFrame, tables: ClaimTables) -> pd.DataFrame:

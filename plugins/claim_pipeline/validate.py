@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SUITE = "giamdinh-claim-tables"
 ROWS_AT_ONCE = 50_000
-"""Rows of a table in memory at once. Great Expectations costs about 1.5 ms per field and portion, whatever its size."""
+"""Rows of a table in memory at once. Great Expectations costs about 0.6 ms per field and portion, whatever its size."""
 
 
 def run(ws: Workspace) -> None:
@@ -146,12 +146,19 @@ class _Checker:
     def __init__(self) -> None:
         os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
         import great_expectations
-        from great_expectations.data_context.types.base import ProgressBarsConfig
+        from great_expectations.data_context.types.base import (
+            DataContextConfig,
+            InMemoryStoreBackendDefaults,
+            ProgressBarsConfig,
+        )
         from great_expectations.execution_engine import pandas_execution_engine
 
         # A fingerprint of the whole frame is made for every batch below this size; nobody reads it.
         pandas_execution_engine.HASH_THRESHOLD = 0
-        context = great_expectations.get_context(mode="ephemeral")
+        # The defaults make a folder for Data Docs, per context, and leave it behind.
+        stores = InMemoryStoreBackendDefaults(init_temp_docs_sites=False)
+        config = DataContextConfig(store_backend_defaults=stores)
+        context = great_expectations.get_context(mode="ephemeral", project_config=config)
         context.variables.progress_bars = ProgressBarsConfig(globally=False)
         source = context.data_sources.add_pandas("claims")
         self.batch_definition = source.add_dataframe_asset("table").add_batch_definition_whole_dataframe("rows")

@@ -19,9 +19,7 @@ Fault = tuple[str, str, str, str, str]
 
 def truth(path: Path) -> set[Fault]:
     with path.open(encoding="utf-8", newline="") as file:
-        return {
-            (row["MA_CSKCB"], row["MA_LK"], row["table"], row["line"], row["rule"]) for row in csv.DictReader(file)
-        }
+        return {(row["MA_CSKCB"], row["MA_LK"], row["table"], row["line"], row["rule"]) for row in csv.DictReader(file)}
 
 
 def told(report: dict[str, Any], facility: str) -> set[Fault]:

@@ -1,0 +1,73 @@
+"""A real PostgreSQL for all tests of the pipeline."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from sqlalchemy.engine import make_url as parse_url
+
+from claim_pipeline.store import embedded
+
+
+@pytest.fixture(scope="session")
+def home() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="gd-"))
+    embedded.start(folder)
+    yield folder
+    embedded.stop(folder)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def make_url(home: Path) -> Callable[[], str]:
+    """Makes a new, empty database."""
+    return lambda: embedded.create_database(home, f"test_{uuid4().hex[:12]}")
+
+
+@pytest.fixture
+def url(make_url: Callable[[], str]) -> str:
+    return make_url()
+
+
+@pytest.fixture
+def connect() -> Callable[[str], psycopg.Connection[Any]]:
+    """Opens a plain connection to a database given by its SQLAlchemy URL."""
+
+    def opened(url: str) -> psycopg.Connection[Any]:
+        parts = parse_url(url)
+        return psycopg.connect(
+            host=str(parts.query["host"]), user=parts.username, dbname=parts.database, autocommit=True
+        )
+
+    return opened
+
+
+@pytest.fixture
+def dump(connect: Any) -> Callable[[str], dict[str, list[Any]]]:
+    """All claim tables of a database without ids and times, so that two databases can be compared."""
+    version = "(SELECT ROW(d.sha256, v.position) FROM claim_version v JOIN delivery d ON d.id = v.delivery"
+    queries = {
+        "facility": "SELECT code FROM facility",
+        "delivery": "SELECT facility, file, sha256, size, archive_key, status, progress, format, declared_claims, "
+        "read_claims, rule_book, reason, totals, recorded_at IS NULL, answer_folder FROM delivery",
+        "delivery_event": "SELECT d.sha256, e.status, e.actor, e.inputs, e.outputs, e.detail "
+        "FROM delivery_event e JOIN delivery d ON d.id = e.delivery",
+        "claim": "SELECT facility, ma_lk, versions FROM claim",
+        "claim_version": "SELECT d.sha256, to_jsonb(v) - 'id' - 'delivery' - 'claim' - 'recorded_at' "
+        "FROM claim_version v JOIN delivery d ON d.id = v.delivery",
+        "claim_line": f"SELECT {version} WHERE v.id = l.version), to_jsonb(l) - 'version' FROM claim_line l",
+        "finding": f"SELECT {version} WHERE v.id = f.version), to_jsonb(f) - 'version' - 'delivery' FROM finding f",
+    }
+
+    def tables(url: str) -> dict[str, list[Any]]:
+        with connect(url) as connection:
+            return {name: sorted(map(repr, connection.execute(query))) for name, query in queries.items()}
+
+    return tables

@@ -1,0 +1,112 @@
+"""`giamdinh` as others call it: exit codes, what goes to standard output, and reports in every form."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from claim_simulator import simulate
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("stage")
+    simulate(facilities=1, claims=12, month="202607", fault_rate=0, seed=2, out=out)
+    return out
+
+
+def giamdinh(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'plugins'}"}
+    command = [sys.executable, "-m", "giamdinh", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=cwd or ROOT, check=False)
+
+
+def deliveries(stage: Path) -> list[Path]:
+    return sorted((stage / "inbox").glob("*/*"))
+
+
+def test_check_writes_the_report_and_nothing_else_to_standard_output(stage: Path) -> None:
+    done = giamdinh("check", deliveries(stage)[0], "--reference", stage / "reference", "--format", "json")
+    report = json.loads(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert report["schema"] == "giamdinh.report/1"
+    assert report["delivery"]["status"] == "appraised"
+    assert report["totals"]["claims"] == report["totals"]["accepted"]
+    assert report["skipped_rules"] == []
+    created_on = report["delivery"]["received_at"]
+    assert created_on.endswith("T23:59:00+07:00")
+
+
+def test_several_files_make_an_array_and_the_highest_exit_code(stage: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.xml"
+    broken.write_text("<GIAMDINHHS><THONGTINDONVI>", "utf-8")
+    dear = tmp_path / "dear.csv"
+    dear.write_text("a,b\n1,2\n", "utf-8")
+    done = giamdinh("check", deliveries(stage)[0], broken, "--format", "json", "--received-at", "2026-08-05T10:00:00")
+    good, bad = json.loads(done.stdout)
+    assert done.returncode == 2
+    assert good["delivery"]["received_at"] == "2026-08-05T10:00:00+07:00"
+    assert {entry["rule"] for entry in good["skipped_rules"]} == {
+        "CARD-002",
+        "CAT-001",
+        "CAT-012",
+        "PRICE-001",
+        "PRICE-003",
+    }
+    assert bad["delivery"]["status"] == "quarantined"
+    assert bad["delivery"]["reason"]["code"] == "STR-001"
+    assert bad["claims"] == []
+    assert bad["totals"]["requested"] == "0.00"
+
+
+def test_exit_code_1_where_something_is_refused(stage: Path) -> None:
+    reference = stage / "reference-short"
+    if not reference.exists():
+        reference.mkdir()
+        header = (stage / "reference" / "cards.csv").read_text("utf-8-sig").splitlines()[0]
+        (reference / "cards.csv").write_text(header + "\n", "utf-8")
+    done = giamdinh("check", deliveries(stage)[0], "--reference", reference)
+    assert done.returncode == 1
+    assert "CARD-002" in done.stdout
+
+
+@pytest.mark.parametrize("form", ["text", "html", "xlsx"])
+def test_reports_for_people(stage: Path, tmp_path: Path, form: str) -> None:
+    out = tmp_path / f"report.{form}"
+    done = giamdinh("check", deliveries(stage)[0], "--reference", stage / "reference", "--format", form, "--out", out)
+    assert (done.returncode, done.stdout) == (0, "")
+    data = out.read_bytes()
+    if form == "xlsx":
+        assert data.startswith(b"PK")
+    else:
+        assert "Chấp nhận" in data.decode() or "chấp nhận" in data.decode()
+
+
+def test_a_file_that_is_not_there_is_said_in_both_languages(tmp_path: Path) -> None:
+    done = giamdinh("check", tmp_path / "khong-co.xml")
+    assert done.returncode == 2
+    assert "Không có tệp" in done.stderr
+    assert "There is no file" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["sign", "verify", "convert", "trace"])
+def test_what_is_not_built_yet_says_so(command: str) -> None:
+    done = giamdinh(command, "x", "--anything", "y")
+    assert done.returncode == 2
+    assert "not built yet" in done.stderr
+
+
+def test_the_rule_book_is_shown_with_cases() -> None:
+    done = giamdinh("rules", "BEN-001")
+    assert done.returncode == 0
+    assert "Mức hưởng không cao hơn quy định" in done.stdout
+    assert "rate 100 on one line where 80 is due" in done.stdout
+    assert giamdinh("rules", "XXX-999").returncode == 2

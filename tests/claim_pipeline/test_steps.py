@@ -1,0 +1,301 @@
+"""The whole way without Airflow: from inbox to outbox, on a real PostgreSQL, whatever happens on the way."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lxml import etree
+
+from claim_pipeline import steps
+from claim_pipeline.errors import OperatorError
+from claim_pipeline.settings import settings
+from claim_simulator import simulate
+
+ROOT = Path(__file__).parents[2]
+FACILITY = "27001"
+
+
+@pytest.fixture(scope="module")
+def hospital(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Simulated deliveries of one facility that sends claim XML, without faults: 60 claims in several files."""
+    out = tmp_path_factory.mktemp("hospital")
+    simulate(facilities=1, claims=60, month="202607", fault_rate=0, seed=5, out=out)
+    assert {path.suffix for path in (out / "inbox" / FACILITY).iterdir()} == {".xml"}
+    return out
+
+
+@pytest.fixture
+def place(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of its own with its own database; inboxes, outboxes, archive and working folders lie under it."""
+    monkeypatch.setenv("GIAMDINH_HOME", str(tmp_path))
+    monkeypatch.setenv("GIAMDINH_DATABASE_URL", url)
+    monkeypatch.setenv("GIAMDINH_SETTLE_SECONDS", "0")
+    forget()
+    (tmp_path / "inbox" / FACILITY).mkdir(parents=True)
+    yield tmp_path
+    forget()
+
+
+def forget() -> None:
+    settings.cache_clear()
+    for cached in (steps._store, steps._archive, steps._reference):
+        cached.cache_clear()
+
+
+def drop(place: Path, source: Path | bytes, name: str = "thang7.xml", facility: str = FACILITY) -> None:
+    folder = place / "inbox" / facility
+    folder.mkdir(exist_ok=True)
+    aside = folder / f"{name}.part"
+    if isinstance(source, bytes):
+        aside.write_bytes(source)
+    else:
+        shutil.copyfile(source, aside)
+    aside.rename(folder / name)
+
+
+def reports(place: Path, facility: str = FACILITY) -> list[dict[str, Any]]:
+    found = sorted((place / "outbox" / facility).glob("*/report.json"))
+    return [json.loads(path.read_text("utf-8")) for path in found]
+
+
+def receipts(place: Path, facility: str = FACILITY) -> list[dict[str, Any]]:
+    found = sorted((place / "outbox" / facility).glob("*/receipt.json"))
+    return [json.loads(path.read_text("utf-8")) for path in found]
+
+
+def first_file(hospital: Path) -> Path:
+    return min((hospital / "inbox" / FACILITY).iterdir())
+
+
+def claims_of(document: etree._ElementTree) -> list[etree._Element]:
+    return document.findall(".//HOSO")
+
+
+def with_claims(hospital: Path, count: int) -> etree._ElementTree:
+    """One file of so many claims, put together from all files of the hospital."""
+    files = sorted((hospital / "inbox" / FACILITY).iterdir())
+    document = etree.parse(files[0])
+    whole = document.find(".//DANHSACHHOSO")
+    for path in files[1:]:
+        whole.extend(claims_of(etree.parse(path)))
+    for claim in claims_of(document)[count:]:
+        whole.remove(claim)
+    document.find(".//SOLUONGHOSO").text = str(count)
+    return document
+
+
+def test_one_broken_claim_among_fifty_harms_no_other(place: Path, hospital: Path) -> None:
+    document = with_claims(hospital, 50)
+    content = claims_of(document)[20].findall("FILEHOSO/NOIDUNGFILE")[1]
+    content.text = content.text[:40] + "!!!!" + content.text[44:]
+    drop(place, etree.tostring(document))
+    assert steps.run_all("test") == {"received": 1, "answered": 1, "quarantined": 0, "failed": 0}
+    [report] = reports(place)
+    assert report["totals"]["claims"] == 50
+    assert report["totals"]["accepted"] == 49
+    broken = report["claims"][20]
+    assert broken["outcome"] == "rejected"
+    assert [finding["rule"] for finding in broken["findings"]] == ["STR-002"]
+    assert all(claim["findings"] == [] for claim in report["claims"] if claim is not broken)
+    [row] = steps._store().summary()
+    assert (row["claims"], row["accepted"], row["rejected"]) == (50, 49, 1)
+    assert not list((place / "inbox" / FACILITY).iterdir())
+
+
+@pytest.mark.parametrize("count", [2, 3, 17])
+def test_no_claim_of_a_file_with_several_is_dropped(place: Path, hospital: Path, count: int) -> None:
+    document = with_claims(hospital, count)
+    sent = [
+        etree.fromstring(base64.b64decode(claim.findtext("FILEHOSO/NOIDUNGFILE"))).findtext("MA_LK")
+        for claim in claims_of(document)
+    ]
+    drop(place, etree.tostring(document))
+    steps.run_all("test")
+    [report] = reports(place)
+    assert [claim["MA_LK"] for claim in report["claims"]] == sent
+    assert len(set(sent)) == count
+
+
+def test_the_same_file_twice_is_one_result_and_a_repeat(place: Path, hospital: Path, dump: Any, url: str) -> None:
+    drop(place, first_file(hospital))
+    steps.run_all("test")
+    before = dump(url)
+    drop(place, first_file(hospital), "gui-lai.xml")
+    assert steps.run_all("test")["received"] == 0
+    first, second = receipts(place)
+    assert (first["repeat"], second["repeat"]) == (False, True)
+    one, two = reports(place)
+    assert one == two
+    after = dump(url)
+    for table in ("claim", "claim_version", "claim_line", "finding"):
+        assert after[table] == before[table]
+    assert len(after["delivery"]) == 2
+    [row] = steps._store().summary()
+    assert row["repeats"] == 1
+
+
+def test_a_repeat_dropped_before_the_first_is_answered_is_answered_too(place: Path, hospital: Path) -> None:
+    drop(place, first_file(hospital))
+    drop(place, first_file(hospital), "gui-lai.xml")
+    assert len(steps.receive("test")) == 1
+    assert [receipt["repeat"] for receipt in receipts(place)].count(True) == 1
+    steps.run_all("test")
+    assert len(reports(place)) == 2
+
+
+def test_a_quarantined_delivery_is_answered_and_the_others_go_on(place: Path, hospital: Path) -> None:
+    drop(place, b"not a delivery", "a.xml")
+    drop(place, first_file(hospital), "b.xml")
+    drop(place, first_file(hospital), "b.xml", facility="27999")
+    counts = steps.run_all("test")
+    assert counts == {"received": 3, "answered": 3, "quarantined": 2, "failed": 0}
+    by_file = {report["delivery"]["file"]: report for report in reports(place)}
+    assert by_file["a.xml"]["delivery"]["reason"]["code"] == "not-a-delivery"
+    assert by_file["a.xml"]["claims"] == []
+    assert by_file["b.xml"]["delivery"]["status"] == "appraised"
+    [foreign] = reports(place, "27999")
+    assert foreign["delivery"]["reason"]["code"] == "wrong-facility"
+    assert FACILITY not in json.dumps(foreign["claims"])
+
+
+def test_every_step_twice_changes_nothing(place: Path, hospital: Path, dump: Any, url: str) -> None:
+    drop(place, first_file(hospital))
+    [delivery] = steps.receive("test")
+    for step in steps.STEPS[1:]:
+        assert steps.run_step(step, [delivery], actor="test")["done"] == 1
+        once = dump(url)
+        assert steps.run_step(step, [delivery], actor="test")["done"] == 0
+        assert dump(url) == once
+    assert steps.batches() == []
+
+
+def test_a_lost_working_folder_is_made_anew_from_the_archive(place: Path, hospital: Path) -> None:
+    drop(place, first_file(hospital))
+    [delivery] = steps.receive("test")
+    for step in ("extract", "transform", "validate", "appraise"):
+        steps.run_step(step, [delivery], actor="test")
+    shutil.rmtree(place / "work")
+    for step in ("record", "respond"):
+        assert steps.run_step(step, [delivery], actor="test")["done"] == 1
+    [report] = reports(place)
+    assert report["totals"]["accepted"] == report["totals"]["claims"] > 0
+
+
+def test_an_error_of_ours_is_tried_again_and_says_nothing_about_claims(
+    place: Path, hospital: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from claim_pipeline import validate
+
+    drop(place, first_file(hospital))
+    [delivery] = steps.receive("test")
+    steps.run_step("extract", [delivery], actor="test")
+    steps.run_step("transform", [delivery], actor="test")
+
+    def breaks(ws: Any) -> None:
+        raise RuntimeError("Nguyễn Văn Mẫu GD4272700000001")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(validate, "run", breaks)
+        with pytest.raises(steps.StepFailed) as raised:
+            steps.run_step("validate", [delivery], actor="test", last_try=False)
+        assert steps.run_step("validate", [delivery], actor="test")["failed"] == 1
+        assert steps.batches() == []
+        assert steps.run_step("appraise", [delivery], actor="test")["failed"] == 1
+    assert isinstance(raised.value, OperatorError)
+    assert "Nguyễn" not in caplog.text + str(raised.value) + json.dumps(steps._store().events(delivery), default=str)
+    assert reports(place) == []
+    assert steps.run_all("test")["answered"] == 1
+    assert reports(place)[0]["delivery"]["status"] == "appraised"
+
+
+def test_a_file_that_changes_while_it_is_read_is_left_for_the_next_look(
+    place: Path, hospital: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from claim_pipeline.archive import Archive
+
+    drop(place, first_file(hospital))
+    put = Archive.put
+
+    def grows(self: Archive, path: Path) -> tuple[str, str, int]:
+        stored = put(self, path)
+        with path.open("ab") as file:
+            file.write(b"\n")
+        return stored
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Archive, "put", grows)
+        assert steps.receive("test") == []
+    assert len(steps.receive("test")) == 1
+
+
+DRIVER = """
+import sys, time
+from pathlib import Path
+from claim_pipeline.store import recording
+write = recording.Recording._write_findings
+def held(self, *arguments):
+    Path(sys.argv[1]).touch()
+    time.sleep(600)
+recording.Recording._write_findings = held
+from claim_pipeline import steps
+steps.run_all("test")
+"""
+
+
+def test_killed_in_the_middle_of_record_and_run_again_is_as_undisturbed(
+    place: Path, hospital: Path, make_url: Callable[[], str], dump: Any, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in (hospital / "inbox" / FACILITY).iterdir():
+        drop(place, path, path.name)
+    marker = place / "in-record"
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'plugins'}"}
+    process = subprocess.Popen([sys.executable, "-c", DRIVER, str(marker)], env=environment, cwd=place)
+    try:
+        while not marker.exists():
+            assert process.poll() is None
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(0.1)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert reports(place) == []
+    assert dump(url)["claim"] == []
+    steps.run_all("test")
+    disturbed = dump(url)
+
+    other = make_url()
+    monkeypatch.setenv("GIAMDINH_HOME", str(place / "other"))
+    monkeypatch.setenv("GIAMDINH_DATABASE_URL", other)
+    forget()
+    (place / "other" / "inbox").mkdir(parents=True)
+    for path in (hospital / "inbox" / FACILITY).iterdir():
+        drop(place / "other", path, path.name)
+    steps.run_all("test")
+    undisturbed = dump(other)
+    for name in disturbed:
+        assert without_answer(disturbed[name]) == without_answer(undisturbed[name]), name
+
+
+TIMED = (
+    (r"\d{8}-\d{6}-", ""),  # the name of the answer folder
+    (r"('appraised', '[^']*', '[0-9a-f]{64}', )'[0-9a-f]{64}'", r"\1report"),
+    (r"('recorded', '[^']*', )'[0-9a-f]{64}'", r"\1report"),
+)
+
+
+def without_answer(rows: list[str]) -> list[str]:
+    """Rows without what tells the time of receipt: the answer folder, and the hash of the report that states it."""
+    for pattern, instead in TIMED:
+        rows = [re.sub(pattern, instead, row) for row in rows]
+    return sorted(rows)
