@@ -8,10 +8,11 @@ from functools import cache
 from importlib.resources import files
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from claim_simulator.facilities import Facility
-from claim_simulator.moments import day_of_text
+from claim_simulator.moments import Ints, Texts, day_of_text
 
 NEW_DRUG_PRICES = "20260101"
 NEW_SERVICE_PRICES = "20260701"
@@ -38,21 +39,23 @@ class Catalogue:
     services: pd.DataFrame
     supplies: pd.DataFrame
 
-    def drug_price(self, item: np.ndarray, day: np.ndarray) -> np.ndarray:
+    def drug_price(self, item: Ints, day: Ints) -> Ints:
         """Price of each drug (position in drugs) on each day (number)."""
-        new = day >= day_of_text(NEW_DRUG_PRICES)
-        return np.where(new, self.drugs["new_price"].to_numpy()[item], self.drugs["old_price"].to_numpy()[item])
+        return _of_period(self.drugs, item, day >= day_of_text(NEW_DRUG_PRICES))
 
-    def drug_tender(self, item: np.ndarray, day: np.ndarray) -> np.ndarray:
+    def drug_tender(self, item: Ints, day: Ints) -> Texts:
         """Tender information of each drug on each day."""
-        new = day >= day_of_text(NEW_DRUG_PRICES)
-        old_tender, new_tender = (self.drugs[name].to_numpy(dtype="U40") for name in ("old_tender", "new_tender"))
-        return np.where(new, new_tender[item], old_tender[item])
+        old, new = (self.drugs[name].to_numpy(dtype="U40")[item] for name in ("old_tender", "new_tender"))
+        return np.where(day >= day_of_text(NEW_DRUG_PRICES), new, old).astype(np.str_)
 
-    def service_price(self, item: np.ndarray, day: np.ndarray) -> np.ndarray:
+    def service_price(self, item: Ints, day: Ints) -> Ints:
         """Insured price of each service (position in services) on each day."""
-        new = day >= day_of_text(NEW_SERVICE_PRICES)
-        return np.where(new, self.services["new_price"].to_numpy()[item], self.services["old_price"].to_numpy()[item])
+        return _of_period(self.services, item, day >= day_of_text(NEW_SERVICE_PRICES))
+
+
+def _of_period(items: pd.DataFrame, item: Ints, new: npt.NDArray[np.bool_]) -> Ints:
+    old_price, new_price = (items[name].to_numpy()[item] for name in ("old_price", "new_price"))
+    return np.where(new, new_price, old_price).astype(np.int64)
 
 
 def catalogue(facility: Facility) -> Catalogue:

@@ -156,7 +156,7 @@ def _write_workbook(path: Path, sheets: dict[str, pd.DataFrame]) -> None:
             texts = frame[element].fillna("")
             if place in numeric:
                 fits = texts.str.fullmatch(plain)
-                numbers = pd.to_numeric(texts.where(fits)).tolist()
+                numbers = pd.to_numeric(texts.where(fits)).astype("float64").tolist()
                 values.append([n if ok else t for n, ok, t in zip(numbers, fits, texts.tolist(), strict=True)])
             else:
                 values.append(texts.tolist())

@@ -757,8 +757,8 @@ def _choose(
     fits = {rule: FAULTS[rule].possible(known) for rule in share if rule != REPEATED}
     order = sorted(fits, key=lambda rule: (int(fits[rule].sum()), rule))
     for rule in order:
-        open_claims = np.array([number for number in free[fits[rule].to_numpy()].tolist() if number not in chosen])
-        for number in rng.permutation(open_claims)[: share[rule]].tolist():
+        fitting = [number for number in free[fits[rule].to_numpy()].tolist() if number not in chosen]
+        for number in rng.permutation(np.array(fitting, dtype="int64"))[: share[rule]].tolist():
             chosen[number] = rule
     for _ in range(share.get(REPEATED, 0)):
         taken = set(chosen) | set(twins)

@@ -195,8 +195,8 @@ class _Drawer:
         visit = np.repeat(daily["visit"].to_numpy(), daily["amount"])
         item = np.repeat(daily["item"].to_numpy(), daily["amount"])
         day = numbered(daily["amount"].to_numpy())
-        rank = daily.groupby("visit").cumcount().to_numpy()
-        at = self.exam_at[visit] + 15 + day * DAY + np.repeat(rank, daily["amount"]) * 32
+        rank: Ints = np.repeat(daily.groupby("visit").cumcount().to_numpy(dtype="int64"), daily["amount"])
+        at: Ints = self.exam_at[visit] + 15 + day * DAY + rank * 32
         self._service("proc", visit, item, at, at + 2, at + 2 + minutes[item])
         visit, item, number = self._repeated(chosen[~rehab])
         at = np.where(
@@ -279,8 +279,9 @@ class _Drawer:
     def _quantity(self, item: Ints, days: Ints) -> Ints:
         """1/1000 units for so many days; what is not split is handed out whole."""
         daily = self.lists.drugs["per_day"].astype("float64").to_numpy()[item]
-        exact = np.rint(daily * days * 1000).astype("int64")
-        return np.where(exact >= 1000, -(-exact // 1000) * 1000, exact)
+        exact = np.rint(daily * days * 1000).astype(np.int64)
+        whole: Ints = (exact + 999) // 1000 * 1000
+        return np.where(exact >= 1000, whole, exact)
 
     def _drug(self, chosen: pd.DataFrame) -> None:
         everyone = chosen["visit"].to_numpy()
@@ -386,7 +387,7 @@ class _Drawer:
     def _other_sources(self, drugs: pd.DataFrame, services: pd.DataFrame) -> None:
         """Support for a few patients: half of what they would pay themselves for one line, in whole thousands."""
         for frame in (drugs, services):
-            share = frame["share"] if "share" in frame else 100
+            share = frame.get("share", 100)
             unpaid = frame["quantity"] * frame["price"] * share // 100 * (100 - frame["tyle"]) // 100_000_000  # đồng
             possible = (unpaid >= 40_000).to_numpy() & (self.rng.random(len(frame)) < 0.06)
             possible &= ~frame["visit"].where(pd.Series(possible, index=frame.index)).duplicated().to_numpy()

@@ -41,8 +41,8 @@ def simulate(*, facilities: int, claims: int, month: str, fault_rate: float, see
     """Writes inbox/<MA_CSKCB>/…, reference/*.csv and truth.csv under `out`; the same arguments give the same bytes.
 
     claims: per facility. month: yyyymm of NGAY_RA, 202501 or later. fault_rate: share of claims with one planted fault
-    each, 0 to 0.5. With three facilities or more every form of delivery is there. Raises OperatorError for arguments
-    that make no sense and for a folder that already holds a simulation.
+    each, 0 to 0.5 (a few less where too few claims fit a rule). With three facilities or more every form of delivery
+    is there. Raises OperatorError for arguments that make no sense and for a folder that already holds a simulation.
     """
     _check(facilities, claims, month, fault_rate, seed, out)
     return _Simulation(facilities, claims, month, fault_rate, seed, Path(out)).run()
