@@ -8,7 +8,7 @@ export PYTHON UV_VERSION
 export PYTHONPATH := $(CURDIR):$(CURDIR)/plugins
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test check format bench lock settings-table clean
+.PHONY: help demo up down test check format bench lock settings-table rule-book clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -42,6 +42,9 @@ bench: .venv/runtime.stamp ## measures every stage against the floor; writes ben
 
 settings-table: .venv/runtime.stamp ## writes docs/settings.md from the settings class
 	@$(BIN)/python scripts/settings_table.py > docs/settings.md
+
+rule-book: .venv/runtime.stamp ## writes docs/rule-book.md from the rules and their cases
+	@$(BIN)/giamdinh rules --markdown > docs/rule-book.md
 
 # `make lock UPGRADE=--upgrade` also moves to newer versions.
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet pyproject.toml --python-version 3.11 \

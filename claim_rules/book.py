@@ -36,7 +36,7 @@ def markdown() -> str:
     parts = [
         "# Bộ quy tắc giám định · Rule book",
         "",
-        f"Phiên bản · version `{catalogue.version()}`. Tệp này được sinh từ các quy tắc và ví dụ; không sửa tay. "
+        "Tệp này được sinh từ các quy tắc và ví dụ của chúng; không sửa tay. "
         "This file is made from the rules and their worked cases (`make rule-book`); do not edit it.",
         "",
     ]
@@ -73,7 +73,10 @@ def _cases(rule_id: str, mark: str) -> Iterable[str]:
         found = _found(case)
         result = ", ".join(found) if found else "không có phát hiện · no finding"
         outcome = case.expect["outcome"]
-        outcome = ", ".join(outcome) if isinstance(outcome, list) else outcome
+        if "quarantined" in case.expect:
+            outcome = f"cách ly · quarantined: {case.expect['quarantined']}"
+        elif isinstance(outcome, list):
+            outcome = ", ".join(outcome)
         yield f"{mark}Ví dụ · case: {case.name_vi} · {case.name} → {result} ({outcome})"
 
 

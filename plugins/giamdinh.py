@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from claim_pipeline.errors import GiamdinhError
+from claim_pipeline.errors import GiamdinhError, sentences
 
 app = typer.Typer(
     name="giamdinh",
@@ -37,8 +37,8 @@ def _say(message_vi: str, message_en: str) -> None:
 
 def _tell(error: GiamdinhError) -> None:
     _say(
-        f"Lỗi {error.code}: {error.message_vi}. {error.next_vi}".rstrip(". ") + ".",
-        f"Error {error.code}: {error.message_en}. {error.next_en}".rstrip(". ") + ".",
+        f"Lỗi {error.code}: {sentences(error.message_vi, error.next_vi)}",
+        f"Error {error.code}: {sentences(error.message_en, error.next_en)}",
     )
 
 
@@ -168,10 +168,16 @@ def simulate(
 
 
 @app.command()
-def rules(rule: Annotated[str | None, typer.Argument(help="Mã quy tắc, ví dụ CARD-008 · rule id")] = None) -> None:
+def rules(
+    rule: Annotated[str | None, typer.Argument(help="Mã quy tắc, ví dụ CARD-008 · rule id")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Cả bộ quy tắc cho docs/ · the book for docs/")] = False,
+) -> None:
     """Bộ quy tắc giám định, hoặc một quy tắc với các ví dụ. The rule book, or one rule with its cases."""
     from claim_rules import book
 
+    if markdown:
+        typer.echo(book.markdown(), nl=False)
+        return
     text = book.one(rule.upper()) if rule else book.all_rules()
     if text is None:
         _say(f"Không có quy tắc {rule}.", f"There is no rule {rule}.")

@@ -19,15 +19,17 @@ from claim_rules.money import amount_text
 @dataclass(frozen=True)
 class WorkedCase:
     """One case. given: what differs from the base claim (table -> fields, or row number -> fields; `second`: a second
-    claim in the same way; `decision`); reference: file stem -> rows; expect: findings, outcome, amounts."""
+    claim in the same way; `decision`); reference: file stem -> rows; expect: findings, outcome, amounts (or
+    `quarantined`: the code). file: for rules found while a file is read, what is done to a sound file (files.yaml)."""
 
     name: str
     name_vi: str
-    file: str
+    group: str
     rules: tuple[str, ...]
     given: dict[str, Any] = field(default_factory=dict)
     reference: dict[str, list[dict[str, str]]] = field(default_factory=dict)
     expect: dict[str, Any] = field(default_factory=dict)
+    file: dict[str, Any] | None = None
 
 
 @cache
@@ -39,7 +41,7 @@ def all_cases() -> tuple[WorkedCase, ...]:
             continue
         for entry in yaml.safe_load(item.read_text("utf-8")):
             entry["rules"] = tuple(entry["rules"])
-            out.append(WorkedCase(file=item.name.removesuffix(".yaml"), **entry))
+            out.append(WorkedCase(group=item.name.removesuffix(".yaml"), **entry))
     return tuple(out)
 
 
@@ -111,6 +113,11 @@ def build(case: WorkedCase) -> ClaimTables:
                     if value == "":
                         frame.loc[(frame["claim"] == claim) & (frame["row"] == number), item] = ""
     return filled
+
+
+def base_claim() -> ClaimTables:
+    """The claim that every case starts from."""
+    return build(WorkedCase("base", "", "base", ()))
 
 
 def run(case: WorkedCase) -> tuple[outcome.Outcome, engine.Appraisal]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 
 class GiamdinhError(Exception):
     """Base of all our errors. Texts never hold personal data.
@@ -46,15 +44,11 @@ class Quarantined(GiamdinhError):
 class ReferenceDataError(GiamdinhError):
     """A reference-data file cannot be used."""
 
-    @classmethod
-    def of(cls, errors: Sequence[ReferenceDataError]) -> ReferenceDataError:
-        """One error that says what each of several says."""
-        parts = [
-            [getattr(error, name) for error in errors] for name in ("message_vi", "message_en", "next_vi", "next_en")
-        ]
-        texts = ["; ".join(dict.fromkeys(filter(None, part))) for part in parts]
-        return cls(errors[0].code, *texts)
-
 
 class OperatorError(GiamdinhError):
     """Something of ours is not as it must be (database, folders, settings): nothing is said about a claim."""
+
+
+def sentences(*texts: str) -> str:
+    """What happened and what to do next, as sentences one after the other."""
+    return " ".join(f"{text[0].upper()}{text[1:].rstrip('. ')}." for text in texts if text)

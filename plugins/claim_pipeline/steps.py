@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from claim_pipeline.errors import GiamdinhError, OperatorError, Quarantined, ReferenceDataError
+from claim_pipeline.errors import GiamdinhError, OperatorError, Quarantined
 from claim_pipeline.settings import settings
 
 if TYPE_CHECKING:
@@ -330,13 +330,7 @@ def load_reference_folder(actor: str, folder: Path | None = None) -> dict[str, i
     """
     from claim_pipeline import reference
 
-    place = folder or settings().reference_folder
-    hashes = reference.source_hashes(place)
-    errors: list[ReferenceDataError] = []
-    loaded = _store().load_reference(reference.read_folder(place, errors), hashes, actor)
-    if errors:
-        raise ReferenceDataError.of(errors)
-    return loaded
+    return reference.load_folder(folder or settings().reference_folder, _store(), actor)
 
 
 def run_all(actor: str, progress: Callable[[str, int, int], None] | None = None) -> dict[str, int]:

@@ -21,7 +21,7 @@ FIELDS = {"XML2": ["DON_GIA_BH", "MUC_HUONG", "THANH_TIEN_BH", "T_BHTT"], "XML3"
 
 def base(count: int = 2) -> ClaimTables:
     """The base claim, several times."""
-    one = cases.build(cases.all_cases()[0])
+    one = cases.base_claim()
     parts = {
         name: pd.concat([frame.assign(claim=number) for number in range(count)], ignore_index=True)
         for name, frame in one.items()
