@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from claim_rules import benefit
+from claim_rules import benefit, money
 from claim_rules.engine import Appraisal, as_json
 from claim_rules.findings import ADJUST_AMOUNT, REJECT_CLAIM, REJECT_LINE
 from claim_rules.frames import ClaimTables
@@ -108,6 +108,14 @@ def fold(tables: ClaimTables, appraisal: Appraisal, completed: pd.DataFrame, *, 
     return Outcome(per_line.reset_index(drop=True), per_claim, found.drop(columns="line_index"))
 
 
+def _asked_by_header(tables: ClaimTables) -> pd.Series:
+    """XML1.T_BHTT of every claim whose XML1 was read, also of one that cannot be appraised (int64, by claim)."""
+    if "XML1" not in tables:
+        return pd.Series([], index=pd.Index([], dtype="int64"), dtype="int64")
+    first = tables["XML1"].drop_duplicates("claim").set_index("claim")["T_BHTT"]
+    return money.parse(first, money.AMOUNT_DECIMALS).fillna(0).clip(lower=0).astype("int64")
+
+
 def _claims(
     tables: ClaimTables,
     claims: ClaimLines,
@@ -120,7 +128,7 @@ def _claims(
     out = tables.claims[["claim", "MA_LK"]].reset_index(drop=True).copy()
     position = out["claim"]
     sums = per_line.groupby("claim")[["requested", "approved"]].sum()
-    header = claims.visits["T_BHTT#"].fillna(0).clip(lower=0).astype("int64")
+    header = _asked_by_header(tables)
     has_lines = position.isin(sums.index)
     requested = position.map(sums["requested"]).where(has_lines, position.map(header)).fillna(0).astype("int64")
     approved = position.map(sums["approved"]).fillna(0).astype("int64")
@@ -166,6 +174,6 @@ def _cuts(claims: ClaimLines, found: pd.DataFrame, per_line: pd.DataFrame, per_c
     capped = (found["rule"] == CLAIM_CAP_RULE) & (found["severity"] == ADJUST_AMOUNT)
     if capped.any():
         position = found.loc[capped, "claim"].astype("int64")
-        header = claims.visits["T_BHTT#"].fillna(0).clip(lower=0).astype("int64")
+        header = claims.visits["T_BHTT#"].fillna(0).clip(lower=0)
         cut[capped] = (position.map(requested) - position.map(header)).clip(lower=0).astype("int64")
     return cut

@@ -42,6 +42,12 @@ def _tell(error: GiamdinhError) -> None:
     )
 
 
+def _folder(path: Path | None) -> None:
+    if path is not None and not path.is_dir():
+        _say(f"Không có thư mục {path}.", f"There is no folder {path}.")
+        raise typer.Exit(2)
+
+
 def _received_at(text: str | None) -> datetime | None:
     if text is None:
         return None
@@ -79,6 +85,7 @@ def check(
     from claim_pipeline.reference import read_folder
 
     moment = _received_at(received_at)
+    _folder(reference)
     worst = 0
     reports: list[str] = []
     try:
@@ -120,6 +127,8 @@ def run(
     reference: Annotated[Path | None, typer.Option(help="Thư mục danh mục · reference data to load first")] = None,
 ) -> None:
     """Xử lý mọi tệp trong inbox, không cần Airflow. The whole pipeline into the configured database."""
+    _folder(inbox)
+    _folder(reference)
     os.environ["GIAMDINH_INBOX"] = str(inbox.resolve())
     os.environ["GIAMDINH_OUTBOX"] = str(outbox.resolve())
     from rich.console import Console

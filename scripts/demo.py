@@ -5,6 +5,7 @@ Everything is written under var/demo, and everything that was started is stopped
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
 import os
@@ -199,6 +200,7 @@ def main() -> int:
 
     say(f"Simulating {FACILITIES} hospitals, {CLAIMS} claims each, while PostgreSQL and Airflow start")
     simulating = simulate(stage)
+    atexit.register(simulating.kill)  # should the demo end before it does
     settings = {"GIAMDINH_SETTLE_SECONDS": "1", "GIAMDINH_POLL_SECONDS": "1"}
     with LocalAirflow(home, settings=settings, say=say) as airflow:
         airflow.wait_until_healthy()
