@@ -106,7 +106,8 @@ def version() -> str:
         for item in sorted(resources.files(package).iterdir(), key=lambda item: item.name):
             if item.name.endswith((".yaml", ".py")):
                 digest.update(item.read_bytes())
-    digest.update(resources.files("claim_rules").joinpath("benefit.py").read_bytes())
+    for name in ("benefit", "engine", "lines", "money", "outcome", "reference"):
+        digest.update(resources.files("claim_rules").joinpath(f"{name}.py").read_bytes())
     return digest.hexdigest()[:12]
 
 
@@ -138,6 +139,11 @@ def _label(table: str, name: str, language: str) -> str:
     return f"{label} ({name})" if label != name else name
 
 
+def sentences(*texts: str) -> str:
+    """Texts as sentences one after the other."""
+    return " ".join(f"{text[0].upper()}{text[1:].rstrip('. ')}." for text in texts if text)
+
+
 def complete(found: pd.DataFrame, tables: ClaimTables) -> pd.DataFrame:
     """Raw findings with severity, line number, masked values, messages and legal basis.
 
@@ -159,14 +165,22 @@ def complete(found: pd.DataFrame, tables: ClaimTables) -> pd.DataFrame:
     for language in ("vi", "en"):
         details = out[f"detail_{language}"].fillna("")
         messages = []
-        for entry, table, name, observed, expected, detail in zip(
-            entries, out["table"].fillna(""), names, out["observed"], out["expected"], details, strict=True
+        for entry, claim, table, name, observed, expected, detail in zip(
+            entries,
+            out["claim"],
+            out["table"].fillna(""),
+            names,
+            out["observed"],
+            out["expected"],
+            details,
+            strict=True,
         ):
             template = entry.message_vi if language == "vi" else entry.message_en
             text = template.format(
                 field=_label(table, name, language), table=table, observed=observed or "—", expected=expected
             )
-            messages.append(f"{text} {detail}".strip())
+            # of a delivery as a whole the detail says all; the rule's own words speak of a claim
+            messages.append(sentences(*((detail,) if detail and pd.isna(claim) else (text, detail))))
         out[f"message_{language}"] = pd.Series(messages, index=out.index, dtype="str")
     out["basis"] = pd.Series([entry.basis for entry in entries], index=out.index, dtype="str")
     out["stage"] = [entry.stage for entry in entries]

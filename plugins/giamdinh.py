@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from claim_pipeline.errors import GiamdinhError, sentences
+from claim_pipeline.errors import GiamdinhError
 
 app = typer.Typer(
     name="giamdinh",
@@ -36,6 +36,8 @@ def _say(message_vi: str, message_en: str) -> None:
 
 
 def _tell(error: GiamdinhError) -> None:
+    from claim_rules.catalogue import sentences
+
     _say(
         f"Lỗi {error.code}: {sentences(error.message_vi, error.next_vi)}",
         f"Error {error.code}: {sentences(error.message_en, error.next_en)}",

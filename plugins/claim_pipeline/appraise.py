@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from claim_pipeline.errors import GiamdinhError, sentences
+from claim_pipeline.errors import GiamdinhError
 from claim_pipeline.workspace import Delivery, Workspace
 from claim_rules import catalogue, engine, outcome
 from claim_rules.findings import concat
@@ -59,8 +59,8 @@ def quarantine(ws: Workspace, error: GiamdinhError) -> None:
     delivery.status = "quarantined"
     delivery.reason = {
         "code": error.code,
-        "message_vi": sentences(error.message_vi, error.next_vi),
-        "message_en": sentences(error.message_en, error.next_en),
+        "message_vi": catalogue.sentences(error.message_vi, error.next_vi),
+        "message_en": catalogue.sentences(error.message_en, error.next_en),
     }
     for name in ("format", "declared_claims", "read_claims"):
         value = getattr(error, name, None)

@@ -47,8 +47,3 @@ class ReferenceDataError(GiamdinhError):
 
 class OperatorError(GiamdinhError):
     """Something of ours is not as it must be (database, folders, settings): nothing is said about a claim."""
-
-
-def sentences(*texts: str) -> str:
-    """What happened and what to do next, as sentences one after the other."""
-    return " ".join(f"{text[0].upper()}{text[1:].rstrip('. ')}." for text in texts if text)
