@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, task, task_group
+from airflow.sdk import DAG, Param, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 
 from claim_airflow import assets, tasks
@@ -17,11 +17,13 @@ DOC = """
 Chạy khi `claim_intake` báo có lô gửi mới. Các lô chờ xử lý được gom thành nhóm; mỗi nhóm đi qua các bước
 đọc → lập XML → kiểm tra → giám định → ghi → trả lời. Nhãn của mỗi ô là cơ sở và tên tệp. Một bước có thể chạy lại
 bất cứ lúc nào mà không làm thay đổi kết quả đã ghi. Lô đến trong khi DAG đang chạy sẽ được xử lý ở lần chạy kế tiếp.
+Nếu bước `respond` màu đỏ: có lô chưa xử lý được vì lỗi hệ thống; sửa xong hãy Trigger với `retry_failed`.
 
 Runs when `claim_intake` announces deliveries. Open deliveries are put in batches; each batch goes through
 extract → transform → validate → appraise → record → respond, its label naming facility and file. A step may be run
 again at any time: nothing that is recorded changes. Deliveries that arrive meanwhile are taken by the next run, which
-the last task starts.
+the last task starts. If `respond` is red, some delivery could not be done through a fault of ours: mend it, then
+trigger this DAG with `retry_failed`.
 """
 
 with DAG(
@@ -34,6 +36,14 @@ with DAG(
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=24),
     default_args=tasks.DEFAULT_ARGS,
+    params={
+        "retry_failed": Param(
+            False,
+            type="boolean",
+            title="Thử lại các lô bị lỗi hệ thống · Try again what could not be done",
+            description="Sau khi đã sửa nguyên nhân. Once the cause is mended.",
+        )
+    },
     tags=["claims", "appraisal"],
 ) as dag:
 
@@ -43,7 +53,7 @@ with DAG(
 
         The batches of deliveries that wait, as the database tells.
         """
-        return steps.batches()
+        return tasks.waiting()
 
     @task_group(prefix_group_id=False)
     def batch(batch: dict[str, Any]) -> None:

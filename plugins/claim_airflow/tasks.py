@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import get_current_context
+from airflow.sdk.exceptions import AirflowFailException
 
 from claim_pipeline import steps
 
@@ -55,8 +56,28 @@ def actor() -> str:
     return f"airflow:{instance.dag_id}/{instance.task_id} {instance.run_id}"
 
 
+def waiting() -> list[dict[str, Any]]:
+    """The batches of this run: what waits and, if whoever triggered it asked so, what could not be done before."""
+    return steps.batches(failed_too=_retry_failed())
+
+
 def run_step(step: str, batch: dict[str, Any]) -> dict[str, int]:
-    """One step over one batch of deliveries; gives counts only. See `claim_pipeline.steps.run_step`."""
+    """One step over one batch of deliveries; gives counts only. See `claim_pipeline.steps.run_step`.
+
+    A delivery that cannot be done does not keep the others of its batch from being answered. The last step then fails,
+    without another try, so that the run shows that an operator must look.
+    """
     instance = get_current_context()["ti"]
     last_try = instance.try_number > instance.max_tries
-    return steps.run_step(step, batch["deliveries"], actor=actor(), last_try=last_try)
+    counts = steps.run_step(step, batch["deliveries"], actor=actor(), last_try=last_try, retry=_retry_failed())
+    if step == steps.STEPS[-1] and counts["failed"]:
+        raise AirflowFailException(
+            f"{counts['failed']} lô chưa xử lý được, xem nhật ký các bước trước; sửa xong hãy Trigger với retry_failed.\n"
+            f"{counts['failed']} deliveries could not be done: see the logs of the steps before; once mended, trigger "
+            "with retry_failed."
+        )
+    return counts
+
+
+def _retry_failed() -> bool:
+    return bool(get_current_context()["params"]["retry_failed"])
