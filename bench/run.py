@@ -202,21 +202,25 @@ def whole(rows: list[Measured]) -> list[Measured]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="*", default=SIZES, help="claims of the XML runs")
+    parser.add_argument("--export", type=int, default=EXPORT_CLAIMS, help="claims of the record system's export")
+    parser.add_argument("--home", type=Path, default=HOME, help="folder to work in; emptied before and after")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="file of the results")
     given = parser.parse_args()
+    home: Path = given.home
     console = Console(width=None if sys.stdout.isatty() else 130)
-    embedded.stop(HOME)
-    shutil.rmtree(HOME, ignore_errors=True)
-    bench = Bench(HOME)
+    embedded.stop(home)
+    shutil.rmtree(home, ignore_errors=True)
+    bench = Bench(home)
     try:
         console.print("Simulating and warming up", style="dim")
-        warm = simulated(HOME, 100, 2)
+        warm = simulated(home, 100, 2)
         for facility in (0, 1):
             bench.run("warm-up", deliveries(warm, facility), 100, read_folder(warm / "reference"))
         bench.rows.clear()
-        export = simulated(HOME, EXPORT_CLAIMS, 2)
-        bench.run("EMR CSV", deliveries(export, 1), EXPORT_CLAIMS, read_folder(export / "reference"))
+        export = simulated(home, given.export, 2)
+        bench.run("EMR CSV", deliveries(export, 1), given.export, read_folder(export / "reference"))
         for claims in given.sizes:
-            stage = simulated(HOME, claims, 1)
+            stage = simulated(home, claims, 1)
             files = deliveries(stage, 0)
             console.print(
                 f"{claims:,} claims, {sum(f.stat().st_size for f in files) / 2**20:,.0f} MiB of XML", style="dim"
@@ -225,9 +229,9 @@ def main() -> int:
         rows = whole(bench.rows)
     finally:
         bench.store.close()
-        embedded.stop(HOME)
+        embedded.stop(home)
     print_table(console, rows)
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    given.out.parent.mkdir(parents=True, exist_ok=True)
     result = {
         "schema": "giamdinh.bench/1",
         "measured_at": datetime.now(VIETNAM).isoformat(timespec="seconds"),
@@ -239,8 +243,8 @@ def main() -> int:
             for row in rows
         ],
     }
-    RESULTS.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
-    shutil.rmtree(HOME, ignore_errors=True)
+    given.out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    shutil.rmtree(home, ignore_errors=True)
     return 0
 
 

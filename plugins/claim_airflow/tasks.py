@@ -72,7 +72,7 @@ def run_step(step: str, batch: dict[str, Any]) -> dict[str, int]:
     counts = steps.run_step(step, batch["deliveries"], actor=actor(), last_try=last_try, retry=_retry_failed())
     if step == steps.STEPS[-1] and counts["failed"]:
         raise AirflowFailException(
-            f"{counts['failed']} lô chưa xử lý được, xem nhật ký các bước trước; sửa xong hãy Trigger với retry_failed.\n"
+            f"{counts['failed']} lô chưa xử lý được: xem nhật ký các bước trước, sửa xong Trigger với retry_failed.\n"
             f"{counts['failed']} deliveries could not be done: see the logs of the steps before; once mended, trigger "
             "with retry_failed."
         )
