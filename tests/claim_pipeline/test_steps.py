@@ -240,13 +240,13 @@ def test_a_file_that_changes_while_it_is_read_is_left_for_the_next_look(
 
 
 DRIVER = """
-import sys, time
+import sys, threading
 from pathlib import Path
 from claim_pipeline.store import recording
 write = recording.Recording._write_findings
 def held(self, *arguments):
     Path(sys.argv[1]).touch()
-    time.sleep(600)
+    threading.Event().wait()
 recording.Recording._write_findings = held
 from claim_pipeline import steps
 steps.run_all("test")
