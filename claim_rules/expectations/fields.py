@@ -198,7 +198,8 @@ def _words(field: Field, expectation: dict[str, object]) -> tuple[str, str]:
     return ", ".join(vi) or "không ràng buộc", ", ".join(en) or "anything"
 
 
-def _expectation(table: str, decision: str, field: Field, on: datetime.date | None) -> Expectation:
+def expectation(table: str, decision: str, field: Field, on: datetime.date | None = None) -> Expectation:
+    """What is expected of one field of a table on that day; without a day by every code list it ever had."""
     key = field.name == "MA_LK" and table != "XML1"
     blank_rule = None
     if field.required == "yes":
@@ -290,7 +291,7 @@ def expectations(table: str, layout: Layout) -> tuple[Expectation, ...]:
     if table not in known or table not in CLAIM_TABLES:
         return ()
     fields = dictionary.table(table, layout.decision, layout.on).fields
-    return tuple(_expectation(table, layout.decision, field, layout.on) for field in fields)
+    return tuple(expectation(table, layout.decision, field, layout.on) for field in fields)
 
 
 def digest(content: tuple[Expectation, ...]) -> str:
