@@ -28,6 +28,13 @@ class Settings(BaseSettings):
     max_unpacked_mib: int = Field(8192, description="A zip that unpacks to more is quarantined as too-large")
     max_claims: int = Field(200_000, description="A delivery with more claims is quarantined as too-large")
 
+    trust: Path | None = Field(
+        None, description="PEM file or folder of root certificates and CRLs; empty: signatures are trusted by nobody"
+    )
+    signature_policy: Path | None = Field(
+        None, description="YAML: policy and profile of signatures per facility; empty: report, any profile"
+    )
+
     @property
     def inbox_folder(self) -> Path:
         return self.inbox or self.home / "inbox"
