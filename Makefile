@@ -8,7 +8,7 @@ export PYTHON UV_VERSION
 export PYTHONPATH := $(CURDIR):$(CURDIR)/plugins
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test check format bench lock settings-table rule-book clean
+.PHONY: help demo up down test check format bench lock schemas settings-table rule-book clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -39,6 +39,9 @@ format: .venv/dev.stamp ## lays the code out and mends what can be mended by its
 
 bench: .venv/runtime.stamp ## measures every stage against the floor; writes bench/results/latest.json
 	@$(BIN)/python bench/run.py $(ARGS)
+
+schemas: .venv/runtime.stamp ## writes the XML Schemas from the dictionary
+	@$(BIN)/python -m claim_rules.schemas
 
 settings-table: .venv/runtime.stamp ## writes docs/settings.md from the settings class
 	@$(BIN)/python scripts/settings_table.py > docs/settings.md

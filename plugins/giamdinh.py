@@ -9,11 +9,14 @@ import sys
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from claim_pipeline.errors import GiamdinhError
+
+if TYPE_CHECKING:
+    from claim_pipeline.workspace import Workspace
 
 app = typer.Typer(
     name="giamdinh",
@@ -62,6 +65,27 @@ def _received_at(text: str | None) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=TIME_ZONE)
 
 
+def _schema_faults(ws: Workspace) -> dict[str, Any]:
+    """What the XML Schemas say of a delivery that was read; nothing is known (None) of one that was quarantined."""
+    from claim_pipeline import schema
+
+    if ws.delivery.status == "quarantined":
+        return {"schema_fault_count": None, "schema_faults": None}
+    keys = [None if key != key else str(key) for key in ws.read_frame("claims")["MA_LK"]]
+    return schema.in_report(schema.judge_workspace(ws), keys)
+
+
+def _tell_schema_faults(told: dict[str, Any], reports: list[str] | None) -> None:
+    """Adds the faults to the report for a terminal; beside a report of another form only their number is said."""
+    from claim_pipeline import schema
+
+    count = told["schema_fault_count"]
+    if reports is not None and count is not None:
+        reports.append(schema.as_text(told))
+    elif count is not None:
+        _say(f"Lỗi so với lược đồ XSD: {count}.", f"Faults against the XML Schemas: {count}.")
+
+
 @app.command()
 def check(
     files: Annotated[list[Path], typer.Argument(help="Tệp gửi đi · deliveries to check")],
@@ -70,6 +94,7 @@ def check(
     received_at: Annotated[str | None, typer.Option(help="Thời điểm nhận, ISO 8601 · time of receipt")] = None,
     form: Annotated[Form, typer.Option("--format", help="Dạng báo cáo · form of the report")] = Form.text,
     out: Annotated[Path | None, typer.Option(help="Ghi báo cáo vào · write the report to")] = None,
+    schema: Annotated[bool, typer.Option("--schema", help="So cả với lược đồ XSD · the XML Schemas too")] = False,
 ) -> None:
     """Kiểm tra tệp trước khi gửi. Checks files before they are sent.
 
@@ -96,7 +121,10 @@ def check(
             with steps.check(file, known, moment) as checked:
                 worst = max(worst, checked.exit_code)
                 text = checked.ws.report.read_text("utf-8")
+                told = _schema_faults(checked.ws) if schema else None
                 if form is Form.json:
+                    if told is not None:
+                        text = json.dumps(json.loads(text) | told, ensure_ascii=False, indent=1)
                     reports.append(text.rstrip())
                 else:
                     from claim_pipeline import respond
@@ -108,6 +136,8 @@ def check(
                         reports.append(
                             respond.render_html(report) if form is Form.html else respond.render_text(report)
                         )
+                    if told is not None:
+                        _tell_schema_faults(told, reports if form is Form.text else None)
     except FileNotFoundError as error:
         _say(f"Không có tệp {error.filename}.", f"There is no file {error.filename}.")
         raise typer.Exit(2) from None

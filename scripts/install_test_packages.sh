@@ -6,6 +6,7 @@ set -euo pipefail
 # command that must be there -> package that brings it
 declare -A packages=(
   [docker-compose]=docker-compose # `docker-compose config` checks docker-compose.yml
+  [xmllint]=libxml2-utils # judges what we write by our XML Schemas
 )
 
 missing=()
