@@ -77,6 +77,7 @@ class Place:
         result: list[Any] = [None]
 
         def asked() -> bool:
+            assert not [one for one in self.store.recent() if one.status == "failed"], self.state()
             result[0] = done()
             return bool(result[0])
 

@@ -71,6 +71,7 @@ def test_an_answer_is_for_people_and_for_programs(place: Any, parts: Any):
 
 
 def test_tasks_are_labelled_with_facility_and_file(place: Any, parts: Any):
+    place.wait(lambda: not place.runs("claim_appraisal", state="running"), "appraisal rests")
     labels = {
         task["rendered_map_index"]
         for run in place.runs("claim_appraisal")
