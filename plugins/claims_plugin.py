@@ -13,7 +13,8 @@ from claim_airflow.preload import preload
 from claim_desk import URL_PREFIX, desk
 
 if "scheduler" in sys.argv:
-    # Tasks of the LocalExecutor are forked from the scheduler: what it has loaded they need not load again.
+    # Tasks of the LocalExecutor are forked from the scheduler: what it has loaded they need not load again. They read
+    # this file once more, but `preload` knows that it was done.
     preload()
 
 

@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from claim_airflow.local import LocalAirflow
-from claim_pipeline.errors import GiamdinhError
+from claim_pipeline.errors import GiamdinhError, OperatorError
 from claim_pipeline.store import embedded, open_store
 
 REPOSITORY = Path(__file__).parents[1]
@@ -120,7 +120,17 @@ class Feed:
             time.sleep(GAP_SECONDS)
 
     def look(self) -> bool:
-        """Notes which facilities have all their answers by now; whether all have."""
+        """Notes which facilities have all their answers by now; whether all have.
+
+        Raises OperatorError for a delivery that a step could not be done for.
+        """
+        for one in self.store.recent(1000):
+            if one.status == "failed":
+                raise OperatorError(
+                    "delivery-failed",
+                    f"Lô {one.id} của cơ sở {one.facility} chưa xử lý được; nhật ký trong var/demo/logs/tasks.",
+                    f"Delivery {one.id} of facility {one.facility} could not be done; logs are in var/demo/logs/tasks.",
+                )
         answered = answered_files(self.airflow.home / "outbox", self.sent)
         open_at = {path.parent.name for sha256, path in self.sent.items() if sha256 not in answered}
         in_database = {row["facility"]: row for row in self.store.summary()}

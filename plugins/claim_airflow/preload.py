@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterator
+from functools import cache
 
 import structlog
 
@@ -26,6 +27,7 @@ PACKAGES = ("claim_rules", "claim_pipeline")
 LEFT_OUT = "migrations"  # scripts of alembic, which loads them itself
 
 
+@cache
 def preload() -> None:
     """Imports the libraries and all modules of the steps and rules. What cannot be imported is left to the task that
     needs it, to fail there with its own name and log: the scheduler must start."""
