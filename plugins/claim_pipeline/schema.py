@@ -45,6 +45,7 @@ _PARSERS = (etree.XMLParser(**_PARSER), etree.XMLParser(encoding="utf-8", **_PAR
 """As declared; and, for texts that were declared otherwise and then sent as UTF-8, as UTF-8."""
 _STEP = re.compile(r"(?:\{[^}]*\})?([^/\[\]]+)(?:\[([0-9]+)\])?$")
 _ELEMENT = re.compile(r"Element '(?:\{[^}]*\})?([^']+)'")
+_XS = "{http://www.w3.org/2001/XMLSchema}"
 _STRUCTURE = {
     etree.ErrorTypes.SCHEMAV_ELEMENT_CONTENT,
     etree.ErrorTypes.SCHEMAV_CVC_ELT_1,
@@ -151,38 +152,52 @@ def judge_submission(path: Path, decisions: str | Sequence[str | None]) -> Itera
     """The faults of claim XML: its envelope, and every table document, claim by claim; memory does not grow.
 
     decisions: the layout of every claim, or of each by position; what has none is passed over, and so are tables
-    that the decision does not have. Raises lxml.etree.XMLSyntaxError where the file is not well-formed.
+    that the decision does not have. A file that is not well-formed has a fault that says so.
     """
-    envelope = schema(schemas.ENVELOPE)
+    tags = ("HOSO", schemas.ENVELOPE)
+    whole = False
+    claims = -1
     with path.open("rb") as stream:
-        reading: Any = etree.iterparse(stream, events=("end",), tag="HOSO", schema=envelope.compiled, **_PARSER)
-        claims = -1
+        envelope = schema(schemas.ENVELOPE).compiled
+        reading: Any = etree.iterparse(stream, events=("end",), tag=tags, schema=envelope, **_PARSER)
         try:
-            for claims, (_, element) in enumerate(reading):
+            for _, element in reading:
+                if element.tag == schemas.ENVELOPE:
+                    whole = True
+                    continue
+                claims += 1
                 decision = decisions if isinstance(decisions, str) else _at(decisions, claims)
                 for file in element.iterchildren("FILEHOSO") if decision else ():
                     yield from _file(file, str(decision), claims)
                 element.clear(keep_tail=True)
                 while element.getprevious() is not None:
                     del element.getparent()[0]
-        except etree.XMLSyntaxError as error:
-            entries = _entries(error.error_log)
-            told = [entry for entry in entries if entry.domain == etree.ErrorDomains.SCHEMASV]
-            if not told or len(told) < len(entries):
-                raise
-            for entry in told:
-                match = _ELEMENT.match(entry.message)
-                field = match[1] if match else None
-                yield SchemaFault(
-                    schemas.ENVELOPE,
-                    None,
-                    schemas.ENVELOPE,
-                    None,
-                    field,
-                    "",
-                    "đúng cấu trúc phong bì GIAMDINHHS",
-                    "the structure of the envelope GIAMDINHHS",
-                )
+        except etree.XMLSyntaxError:
+            # The errors of the exception may be of another document. A file that is cut off may raise nothing at all.
+            yield from _envelope_faults(_entries(reading.error_log))
+    if not whole:
+        vi, en = "XML đúng cú pháp đến hết tệp, gốc GIAMDINHHS", "XML well-formed to its end, with the root GIAMDINHHS"
+        yield SchemaFault(schemas.ENVELOPE, None, schemas.ENVELOPE, None, None, "", vi, en)
+
+
+def _envelope_faults(entries: list[etree._LogEntry]) -> Iterator[SchemaFault]:
+    """One fault for each element of the envelope that stands wrong or has a wrong value; where, is not known."""
+    allowed = _envelope_words()
+    matches = [_ELEMENT.match(entry.message) for entry in entries if entry.domain == etree.ErrorDomains.SCHEMASV]
+    for field in dict.fromkeys(match[1] for match in matches if match):
+        vi, en = allowed.get(field, ("phong bì không có phần tử này", "the envelope has no such element"))
+        yield SchemaFault(schemas.ENVELOPE, None, schemas.ENVELOPE, None, field, "", vi, en)
+
+
+@cache
+def _envelope_words() -> dict[str, tuple[str, str]]:
+    """What the schema of the envelope says of its elements."""
+    found = {}
+    for element in etree.fromstring(schemas.text(schemas.ENVELOPE)).iter(f"{_XS}element"):
+        words = [note.text or "" for note in element.iterfind(f"{_XS}annotation/{_XS}documentation")]
+        name = element.get("name", "")
+        found[name] = (words[0], words[1]) if words else (f"{name} đúng cấu trúc", f"{name} as prescribed")
+    return found
 
 
 def judge_tables(tables: ClaimTables) -> Iterator[SchemaFault]:

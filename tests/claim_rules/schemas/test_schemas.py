@@ -201,7 +201,7 @@ def test_schema_and_check_agree_on_any_value(one: tuple[str, Expectation, str]) 
 
 
 def test_what_depends_on_the_day_is_left_to_the_check() -> None:
-    """Of a dated list the schema has every code, of a dated size the newest: nothing that some day allows is refused."""
+    """Of a dated list the schema has every code, of a dated size the newest: what some day allows is not refused."""
     stricter = 0
     for layout in layouts():
         for table in CLAIM_TABLES:
