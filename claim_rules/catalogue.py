@@ -116,7 +116,8 @@ def masked_fields() -> frozenset[str]:
     """Fields whose value a report must not repeat: names, card, citizen id, phone, address (contracts, report)."""
     return frozenset(
         item.name
-        for table in dictionary.tables("3176").values()
+        for decision in dictionary.DECISIONS
+        for table in dictionary.tables(decision).values()
         for item in table.fields
         if item.personal and not item.type.startswith("date")
     )

@@ -181,6 +181,9 @@ def run(
         try:
             result = entry.check(cases[key])
         except Exception as error:  # noqa: BLE001 - whatever a rule meets, the others must run
+        if not everything.visits.empty and not everything.visits["decision"].isin(entry.decisions).any():
+            skipped.append({"rule": entry.id, "needs": f"Decision {', '.join(entry.decisions)}"})
+            continue
             failed.append({"rule": entry.id, "error": type(error).__name__})
             affected = cases[key].visits.index
             referrals.append(pd.DataFrame({"claim": affected, "reason": f"{RULE_ERROR}:{entry.id}"}))
@@ -190,7 +193,9 @@ def run(
         rules_run.append(entry.id)
         found.append(result)
     stopped = _rejected_in_structure(concat(found), book)
-    asked = everything.only(set(everything.visits.index) - stopped)
+    # Decision 4210 has no code for the route that the benefit law asks for, and no rate is checked there
+    has_route = everything.visits.index[everything.visits["decision"] != "4210"]
+    asked = everything.only(set(has_route) - stopped)
     open_routes = benefit.expected_rates(asked).referral
     open_routes = open_routes[open_routes != ""]
     referrals.append(pd.DataFrame({"claim": open_routes.index, "reason": open_routes.to_numpy()}))

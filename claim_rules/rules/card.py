@@ -6,6 +6,7 @@ import pandas as pd
 
 from claim_rules import law
 from claim_rules.catalogue import CARD, rule
+from claim_rules.dictionary import DECISIONS
 from claim_rules.engine import Case, claim_findings
 from claim_rules.findings import REJECT_CLAIM
 from claim_rules.reference import OPEN_END
@@ -28,6 +29,7 @@ def _paper_groups() -> tuple[str, ...]:
     message_vi="Mã thẻ {observed} không đúng cấu trúc (2 chữ mã đối tượng, mức hưởng 1-5, 2 số tỉnh, 10 chữ số).",
     message_en="Card {observed} is not of the right form (2 letters of the group, digit 1-5, province, 10 digits).",
     basis=f"Quyết định 1351/QĐ-BHXH, 1697/QĐ-BHXH; {APPRAISAL}",
+    decisions=DECISIONS,
 )
 def card_form(case: Case) -> pd.DataFrame:
     """Every item of the card list: two letters, benefit digit 1-5, province, ten digits."""
@@ -47,6 +49,7 @@ def card_form(case: Case) -> pd.DataFrame:
     message_en="Card {observed} is not in the card register.",
     basis=f"Luật BHYT Điều 16, Điều 28; {APPRAISAL}",
     needs={"cards": ("MA_THE_BHYT",)},
+    decisions=DECISIONS,
 )
 def card_unknown(case: Case) -> pd.DataFrame:
     """None of the claim's cards is in the register; cards of army, police and cipher staff are not looked up."""
@@ -68,6 +71,7 @@ def card_unknown(case: Case) -> pd.DataFrame:
     message_vi="Thẻ hết hạn ngày {observed}, trước ngày vào {expected}.",
     message_en="The card ended on {observed}, before the day of arrival {expected}.",
     basis=f"Luật BHYT Điều 16; {APPRAISAL}",
+    decisions=DECISIONS,
 )
 def card_expired(case: Case) -> pd.DataFrame:
     """The day of NGAY_VAO lies after the end of every card, by the register; without one, by the claim's GT_THE_DEN."""

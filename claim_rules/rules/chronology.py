@@ -6,6 +6,7 @@ import pandas as pd
 
 from claim_rules import law
 from claim_rules.catalogue import CLINICAL, rule
+from claim_rules.dictionary import DECISIONS
 from claim_rules.engine import Case, claim_findings, line_findings
 from claim_rules.findings import REJECT_CLAIM, REJECT_LINE
 
@@ -22,6 +23,7 @@ BASIS = "Quyết định 130/QĐ-BYT, 4750/QĐ-BYT, 3176/QĐ-BYT; Thông tư 12/
     message_vi="Ngày ra {observed} không sau ngày vào {expected}.",
     message_en="Discharge {observed} is not after arrival {expected}.",
     basis=BASIS,
+    decisions=DECISIONS,
 )
 def discharge_before_arrival(case: Case) -> pd.DataFrame:
     """NGAY_RA before NGAY_VAO, or equal to it unless drugs were only picked up (MA_LOAI_KCB 07)."""
@@ -42,6 +44,7 @@ def discharge_before_arrival(case: Case) -> pd.DataFrame:
     message_vi="Ngày y lệnh {observed} ngoài thời gian điều trị {expected}.",
     message_en="Order time {observed} is outside the visit {expected}.",
     basis=BASIS,
+    decisions=DECISIONS,
 )
 def order_outside_visit(case: Case) -> pd.DataFrame:
     """NGAY_YL before NGAY_VAO or after NGAY_RA; XML2 compared by day, XML3 by minute."""

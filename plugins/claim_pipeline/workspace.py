@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from claim_rules.frames import ClaimTables, empty_claims
+from claim_rules.versions import in_newer_terms
 
 
 @dataclass
@@ -101,13 +102,17 @@ class Workspace:
         self.write_frame("claims", tables.claims)
 
     def read_tables(self) -> ClaimTables:
+        """The claim tables, claims of Decision 4210 with the elements and codes of the newer decisions
+        (claim_rules.versions); the files hold them as they were sent, and so the dictionary check sees them."""
         if not self.has_frame("claims"):
             return ClaimTables(empty_claims())
         present = sorted(self.folder.glob("XML*.parquet"), key=lambda p: int(p.stem[3:]))
-        return ClaimTables(
-            self.read_frame("claims"),
-            {path.stem: pd.read_parquet(path) for path in present},
-            self.read_frame("unknown"),
+        return in_newer_terms(
+            ClaimTables(
+                self.read_frame("claims"),
+                {path.stem: pd.read_parquet(path) for path in present},
+                self.read_frame("unknown"),
+            )
         )
 
     def remove(self) -> None:

@@ -1,20 +1,27 @@
-"""Reads claim XML (envelope GIAMDINHHS, tables of Decisions 130, 4750 and 3176), one claim at a time, with lxml."""
+"""Reads claim XML (envelope GIAMDINHHS, tables of all decisions), one claim at a time, with lxml."""
 
 from __future__ import annotations
 
+import gc
 import re
 from collections import Counter
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 import pandas as pd
 import pybase64
 from lxml import etree
 
 from claim_pipeline.errors import Quarantined
-from claim_pipeline.extract.columns import LAYOUTS, TableColumns, UnknownElements
+from claim_pipeline.extract.columns import (
+    LAYOUTS,
+    TableColumns,
+    UnknownElements,
+    column_names,
+    legacy_column_names,
+)
+from claim_pipeline.extract.plain import PlainRows, Row
 from claim_pipeline.extract.result import Extracted
 from claim_rules import dictionary
 from claim_rules.findings import REJECT_CLAIM, WARN, findings
@@ -26,9 +33,9 @@ OTHER_ROOTS = {
     dictionary.table("XML12").root: "XML12",
 }
 
-Row = tuple[tuple[str, ...], list[str | None]]  # elements of a row, and their texts (None: empty)
+DECISIONS_READ = (*LAYOUTS, "4210")
 
-_PARSER: dict[str, Any] = {  # nothing outside the bytes given is ever read, and no entity is ever expanded
+PARSER_OPTIONS: dict[str, Any] = {  # nothing outside the bytes given is ever read, and no entity is ever expanded
     "resolve_entities": False,
     "no_network": True,
     "load_dtd": False,
@@ -39,6 +46,22 @@ _PARSER: dict[str, Any] = {  # nothing outside the bytes given is ever read, and
 }
 _DOCTYPE = re.compile(rb"(?:<\?.*?\?>|<!--.*?-->|\s)*<!DOCTYPE", re.DOTALL)
 _BOM = b"\xef\xbb\xbf"
+_DECLARED = re.compile(rb"""\s*<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
+_OTHER_ENCODINGS = {  # that hospital systems are known to write; the names are those of declarations
+    "windows-1258": "cp1258",
+    "cp1258": "cp1258",
+    "windows-1252": "cp1252",
+    "iso-8859-1": "cp1252",
+    "us-ascii": "cp1252",
+}
+_SIXTEEN_BITS = (  # how a document in UTF-16 begins
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+    (b"<\x00", "utf-16-le"),
+    (b"\x00<", "utf-16-be"),
+)
+_MIB = 1 << 20
+_NAMED_UNKNOWN = 50  # unknown elements that a report names
 _NESTED = {True: etree.XPath("boolean(*/*/*/*)"), False: etree.XPath("boolean(*/*)")}
 _STRAY_TEXT = {
     True: etree.XPath("boolean((.|*[*]|*/*)/text()[normalize-space()])"),
@@ -56,20 +79,48 @@ class _Unreadable(Exception):
         self.rule = rule
 
 
-def read(path: Path, *, inbox_facility: str | None = None, max_claims: int = 200_000) -> Extracted:
+class _Metered:
+    """A stream that raises once a claim is larger than it may be, so that one element cannot fill the memory."""
+
+    def __init__(self, stream: IO[bytes], limit: int) -> None:
+        self._stream = stream
+        self._limit = limit
+        self._taken = 0
+
+    def read(self, size: int = -1) -> bytes:
+        piece = self._stream.read(size)
+        self._taken += len(piece)
+        if self._taken > self._limit:
+            raise _TooLarge
+        return piece
+
+    def next_claim(self) -> None:
+        self._taken = 0
+
+
+class _TooLarge(Exception):
+    """More bytes belong to one claim than allowed."""
+
+
+def read(
+    path: Path, *, inbox_facility: str | None = None, max_claims: int = 200_000, max_claim_mib: int = 64
+) -> Extracted:
     """All claims of a claim XML file.
 
-    inbox_facility: MA_CSKCB of the inbox that it came through. What the reader decides about defects is in contracts,
-    report, STR-001 to STR-004 and STR-015. Raises Quarantined where the delivery as a whole cannot be taken.
+    inbox_facility: MA_CSKCB of the inbox that it came through. max_claim_mib: no claim may take more bytes. What the
+    reader decides about defects is in contracts, report, STR-001 to STR-004 and STR-015. Raises Quarantined where the
+    delivery as a whole cannot be taken.
     """
-    return _Reader(path, inbox_facility, max_claims).read()
+    return _Reader(path, inbox_facility, max_claims, max_claim_mib).read()
 
 
 class _Reader:
-    def __init__(self, path: Path, inbox_facility: str | None, max_claims: int) -> None:
+    def __init__(self, path: Path, inbox_facility: str | None, max_claims: int, max_claim_mib: int) -> None:
         self.path = path
         self.inbox_facility = inbox_facility
         self.max_claims = max_claims
+        self.max_claim_mib = max_claim_mib
+        self.encoding: str | None = None  # None: as libxml2 finds it
         self.seen: dict[str, list[str]] = {"MACSKCB": [], "NGAYLAP": [], "SOLUONGHOSO": []}
         self.signed = False
         self.wrapped = True
@@ -77,13 +128,16 @@ class _Reader:
         self.claims: list[tuple[str | None, str | None, bool]] = []  # MA_LK, decision, readable
         self.facilities: list[str] = []  # XML1.MA_CSKCB of each claim, "" where there is none
         self.unknown = UnknownElements()
-        self.tables: dict[str, TableColumns] = {}
-        self.parser = etree.XMLParser(encoding="utf-8", huge_tree=True, **_PARSER)
+        self.tables: dict[tuple[str, bool], TableColumns] = {}  # by name and whether in the layout of 4210
+        self.plain: dict[str, PlainRows] = {}
+        self.parser = etree.XMLParser(encoding="utf-8", huge_tree=True, **PARSER_OPTIONS)
 
     # --- the envelope -----------------------------------------------------------------------------------------
 
     def read(self) -> Extracted:
         self._check_prolog()
+        collecting = gc.isenabled()
+        gc.disable()  # millions of texts are made and none is part of a cycle: looking for one took a third of the time
         try:
             for files in self._claims():
                 if len(self.claims) >= self.max_claims:
@@ -98,14 +152,29 @@ class _Reader:
                 self._claim(files)
         except etree.XMLSyntaxError as error:
             self._not_well_formed(error)
+        except _TooLarge:
+            self._stop(
+                "too-large",
+                f"Hồ sơ thứ {len(self.claims) + 1} lớn hơn {self.max_claim_mib} MiB",
+                f"claim {len(self.claims) + 1} is larger than {self.max_claim_mib} MiB",
+                "Kiểm tra nội dung của hồ sơ này rồi gửi lại",
+                "check what this claim holds and send the file again",
+            )
+        finally:
+            if collecting:
+                gc.enable()
         return self._result()
 
     def _check_prolog(self) -> None:
         """Looks at the root element and what stands before it, with the parser's own limits in force, before anything
         is parsed without limits."""
-        parser = etree.XMLPullParser(events=("start",), huge_tree=False, **_PARSER)
-        first: Any = None
         with self.path.open("rb") as stream:
+            declared = _declared(stream.read(4096))
+            if declared is not None and declared.startswith("utf-16"):
+                self.encoding = "utf-8"  # .NET writes "utf-16" into texts that it then sends as UTF-8
+            stream.seek(0)
+            parser = etree.XMLPullParser(events=("start",), huge_tree=False, encoding=self.encoding, **PARSER_OPTIONS)
+            first: Any = None
             while first is None:
                 chunk = stream.read(4096)
                 try:
@@ -128,9 +197,9 @@ class _Reader:
         if root.tag in OTHER_ROOTS:
             name = OTHER_ROOTS[root.tag]
             self._stop(
-                "format-not-supported",
-                f"Đây là tệp {name}, không phải hồ sơ thanh toán (gốc {ROOT})",
-                f"this is an {name} file, not claims (root {ROOT})",
+                "not-a-claim",
+                f"Đây là tệp {name}, không phải hồ sơ thanh toán (gốc {ROOT}); nội dung không được giám định",
+                f"this is an {name} file, not claims (root {ROOT}); it is not appraised",
                 "Chỉ gửi tệp hồ sơ thanh toán vào hộp thư này",
                 "put only claims into this inbox",
             )
@@ -148,10 +217,14 @@ class _Reader:
         tags = ("HOSO", "FILEHOSO", "MACSKCB", "NGAYLAP", "SOLUONGHOSO", "CHUKYDONVI", "DANHSACHHOSO")
         bare: list[etree._Element] = []  # FILEHOSO without a HOSO around them
         with self.path.open("rb") as stream:
-            for _, element in etree.iterparse(stream, events=("end",), tag=tags, huge_tree=True, **_PARSER):
+            metered = _Metered(stream, self.max_claim_mib * _MIB)
+            for _, element in etree.iterparse(
+                metered, events=("end",), tag=tags, huge_tree=True, encoding=self.encoding, **PARSER_OPTIONS
+            ):
                 parent = element.getparent()
                 above = parent.tag if parent is not None else None
                 if element.tag == "HOSO" or (element.tag == "DANHSACHHOSO" and bare):
+                    metered.next_claim()
                     if bare:
                         yield bare
                         bare = _forget(bare)
@@ -164,6 +237,7 @@ class _Reader:
                     if above == "DANHSACHHOSO":
                         self.wrapped = False
                         if bare and _kind(element) == "XML1" and any(_kind(file) == "XML1" for file in bare):
+                            metered.next_claim()
                             yield bare
                             bare = _forget(bare)
                         bare.append(element)
@@ -261,7 +335,9 @@ class _Reader:
             )
         self._delivery_findings(declared, read)
         decisions = Counter(decision for _, decision, _ in self.claims if decision)
-        most = max(decisions, key=lambda d: (decisions[d], -LAYOUTS.index(d))) if decisions else LAYOUTS[0]
+        most = (
+            max(decisions, key=lambda d: (decisions[d], -DECISIONS_READ.index(d))) if decisions else DECISIONS_READ[0]
+        )
         ma_lk, decision, readable = zip(*self.claims, strict=True)
         claims = pd.DataFrame(
             {
@@ -285,15 +361,22 @@ class _Reader:
                     observed=own,
                     expected=facility,
                 )
-        frames = {name: self.tables[name].frame() for name in dictionary.CLAIM_TABLES if name in self.tables}
+        unknown = self.unknown
+        frames = {}
+        for name in dictionary.CLAIM_TABLES:
+            found = [self.tables.pop(key).frame() for key in ((name, False), (name, True)) if key in self.tables]
+            if found:
+                frames[name] = found[0] if len(found) == 1 else _together(found)
+        strangers = unknown.frame()
         return Extracted(
-            ClaimTables(claims, frames, self.unknown.frame()),
+            ClaimTables(claims, frames, strangers),
             findings(self.findings),
             f"xml-{most}",
             facility,
             declared,
             next(filter(None, self.seen["NGAYLAP"]), None),
             self.signed,
+            unknown_names(strangers),
         )
 
     def _delivery_findings(self, declared: int | None, read: int) -> None:
@@ -390,72 +473,51 @@ class _Reader:
             self._find(claim, "STR-004", REJECT_CLAIM, table, vi, en, field="LOAIHOSO")
         if len(rows.get("XML1", ())) > 1:  # the claim is refused; a second record would only mislead who reads XML1
             del rows["XML1"][1:]
+        decision = _decision(rows)
+        legacy = decision == "4210"
         for name, found in rows.items():
             if found:
-                columns = self.tables.get(name) or self.tables.setdefault(name, TableColumns(name, self.unknown))
+                columns = self.tables.get((name, legacy))
+                if columns is None:
+                    names = legacy_column_names(name) if legacy else column_names(name)
+                    columns = self.tables[name, legacy] = TableColumns(name, names, self.unknown)
                 for number, (elements, texts) in enumerate(found, start=1):
                     columns.add(claim, number, elements, texts)
         self.facilities.append(_first(rows.get("XML1", []), "MA_CSKCB") or "")
-        self.claims.append((_ma_lk(rows), self._decision(rows), readable))
-
-    def _decision(self, rows: dict[str, list[Row]]) -> str | None:
-        """The decision in whose layout a claim was written. Source: contracts, version of a document."""
-        general = set(rows["XML1"][0][0]) if rows.get("XML1") else set()
-        if ("MA_THE" in general and "MA_THE_BHYT" not in general) or (
-            "T_TONGCHI" in general and "T_TONGCHI_BV" not in general
-        ):
-            self._stop(
-                "format-not-supported",
-                "Hồ sơ theo Quyết định 4210 chưa được hỗ trợ",
-                "claims in the layout of Decision 4210 are not supported yet",
-                "Gửi theo Quyết định 130, 4750 hoặc 3176",
-                "send them in the layout of Decision 130, 4750 or 3176",
-                form="xml-4210",
-            )
-        referral = set(rows["XML13"][0][0]) if rows.get("XML13") else set()
-        if referral & {"TINH_TRANG_CT", "MA_CSKCB_DI"}:
-            return "3176"
-        if "MA_NOI_DI" in referral:
-            return "4750"
-        if not general:
-            return None
-        return decision_of(_first(rows["XML1"], "NGAY_RA") or "", "4750" if "NHOM_MAU" in general else "130")
+        self.claims.append((_ma_lk(rows), decision, readable))
 
     def _table(self, claim: int, name: str, content: etree._Element) -> list[Row]:
-        root = self._document(content, name)
-        if root is None:
-            if name == "XML1":
-                raise _Unreadable("Nội dung XML1 trống", "the content of XML1 is empty")
-            return []
+        """Rows of the table document that a NOIDUNGFILE holds, as base64, text or element."""
         table = dictionary.table(name)
+        if len(content):
+            root = _only_child(content, name)
+        else:
+            document = _unwrapped(content.text or "")
+            if not document:
+                if name == "XML1":
+                    raise _Unreadable("Nội dung XML1 trống", "the content of XML1 is empty")
+                return []
+            plain = self.plain.get(name) or self.plain.setdefault(name, PlainRows(table, PARSER_OPTIONS))
+            rows = plain.read(document)
+            if rows is not None:
+                return rows
+            root = self._parsed(document)
         if table.row_element is None:
             return _single(root, name, table.root)
         return self._listed(root, claim, table)
 
-    def _document(self, content: etree._Element, name: str) -> etree._Element | None:
-        """Root of the table document that a NOIDUNGFILE holds, as base64, text or element; None: it is empty."""
-        children = list(content)
-        if children:
-            if name == "XML1" and len([c for c in children if c.tag == "TONG_HOP"]) > 1:
-                raise _Unreadable("XML1 có nhiều hơn một TONG_HOP", "XML1 holds more than one TONG_HOP", "STR-004")
-            if len(children) > 1 or _STRAY_TEXT[False](content):
-                raise _Unreadable("NOIDUNGFILE không chỉ có một phần tử", "NOIDUNGFILE holds more than one element")
-            return children[0]
-        text = (content.text or "").strip("\ufeff \t\r\n")
-        if not text:
-            return None
-        if text.startswith("<"):
-            document = text.encode()
-        else:
-            document = _decode(text).removeprefix(_BOM).strip()
-        if not document:
-            return None
+    def _parsed(self, document: bytes) -> etree._Element:
+        try:
+            document = _in_utf8(document)
+        except UnicodeDecodeError:
+            raise _Unreadable(
+                "Nội dung không đúng bảng mã đã khai", "the content is not in the encoding that it declares"
+            ) from None
         if _DOCTYPE.match(document):
             raise _Unreadable(
                 "Nội dung có DOCTYPE, không được phép", "the content holds a DOCTYPE, which is not allowed"
             )
         try:
-            # bytes are UTF-8 whatever the declaration says: .NET writes "utf-16" into texts that it then sends as UTF-8
             return etree.fromstring(document, self.parser)
         except etree.XMLSyntaxError as error:
             line, column = error.position
@@ -513,6 +575,23 @@ class _Reader:
         )
 
 
+def _decision(rows: dict[str, list[Row]]) -> str | None:
+    """The decision in whose layout a claim was written. Source: contracts, version of a document."""
+    general = set(rows["XML1"][0][0]) if rows.get("XML1") else set()
+    if ("MA_THE" in general and "MA_THE_BHYT" not in general) or (
+        "T_TONGCHI" in general and "T_TONGCHI_BV" not in general
+    ):
+        return "4210"
+    referral = set(rows["XML13"][0][0]) if rows.get("XML13") else set()
+    if referral & {"TINH_TRANG_CT", "MA_CSKCB_DI"}:
+        return "3176"
+    if "MA_NOI_DI" in referral:
+        return "4750"
+    if not general:
+        return None
+    return decision_of(_first(rows["XML1"], "NGAY_RA") or "", "4750" if "NHOM_MAU" in general else "130")
+
+
 def decision_of(end_of_visit: str, before_3176: str) -> str:
     """3176 for a visit that ended (NGAY_RA) from 20250101 on, else the decision given."""
     day = end_of_visit.strip()[:8]
@@ -536,6 +615,61 @@ def _kind(file: etree._Element) -> str:
     return (file.findtext("LOAIHOSO") or "").strip().upper()
 
 
+def _only_child(content: etree._Element, name: str) -> etree._Element:
+    children = list(content)
+    if name == "XML1" and len([c for c in children if c.tag == "TONG_HOP"]) > 1:
+        raise _Unreadable("XML1 có nhiều hơn một TONG_HOP", "XML1 holds more than one TONG_HOP", "STR-004")
+    if len(children) > 1 or _STRAY_TEXT[False](content):
+        raise _Unreadable("NOIDUNGFILE không chỉ có một phần tử", "NOIDUNGFILE holds more than one element")
+    return children[0]
+
+
+def _unwrapped(text: str) -> bytes:
+    """The bytes of a table document that stands as text, as base64 or plain; empty if there is none."""
+    text = text.strip("\ufeff \t\r\n")
+    if not text or text.startswith("<"):
+        return text.encode()
+    return _decode(text).removeprefix(_BOM).strip(b" \t\r\n")
+
+
+def _declared(head: bytes) -> str | None:
+    """The encoding, in small letters, that a document in some superset of ASCII declares."""
+    found = _DECLARED.match(head.removeprefix(_BOM))
+    return found[1].decode().lower() if found else None
+
+
+def _in_utf8(document: bytes) -> bytes:
+    """A document in UTF-8, whatever encoding of our list it came in; the parser then passes over its declaration.
+
+    What is UTF-8 stays, though another encoding be declared: .NET writes "utf-16" into texts that it sends as UTF-8.
+    """
+    for start, codec in _SIXTEEN_BITS:
+        if document.startswith(start):
+            return document.decode(codec).encode()
+    codec = _OTHER_ENCODINGS.get(_declared(document) or "", "")
+    if not codec:
+        return document
+    try:
+        document.decode()
+    except UnicodeDecodeError:
+        return document.decode(codec).encode()
+    return document
+
+
+def unknown_names(unknown: pd.DataFrame) -> list[str] | None:
+    """Elements that no decision has, as a report names them ("XML3.TEN_KHO"); None if there are none."""
+    distinct = unknown[["table", "element"]].drop_duplicates()
+    names = sorted({f"{table}.{element[:100]}" for table, element in distinct.itertuples(index=False, name=None)})
+    return names[:_NAMED_UNKNOWN] or None
+
+
+def _together(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    """Frames of one table with all their columns, by claim and row."""
+    frames = sorted(frames, key=lambda frame: -frame.shape[1])
+    whole = pd.concat([frames[0], frames[1].reindex(columns=frames[0].columns)], ignore_index=True)
+    return whole.sort_values(["claim", "row"], ignore_index=True)
+
+
 def _decode(text: str) -> bytes:
     try:
         return pybase64.b64decode(text, validate=True)
@@ -550,16 +684,11 @@ def _decode(text: str) -> bytes:
 def _row(element: etree._Element) -> Row:
     fields = list(element)
     names: tuple[str, ...] = tuple([field.tag for field in fields])
-    if not _distinct(names):
+    if len(set(names)) != len(names):
         raise _Unreadable(
             f"Một trường lặp lại trong cùng một {element.tag}", f"a field is repeated within one {element.tag}"
         )
     return names, [field.text for field in fields]
-
-
-@lru_cache(maxsize=256)  # rows of a delivery have few layouts
-def _distinct(names: tuple[str, ...]) -> bool:
-    return len(set(names)) == len(names)
 
 
 def _single(root: etree._Element, name: str, expected: str) -> list[Row]:

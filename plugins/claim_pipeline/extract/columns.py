@@ -30,6 +30,13 @@ def column_names(table: str) -> tuple[str, ...]:
     return tuple(names)
 
 
+@cache
+def legacy_column_names(table: str) -> tuple[str, ...]:
+    """The same for rows of Decision 4210: its own elements come after those of the 130 family."""
+    own = dictionary.table(table, "4210").names if table in dictionary.tables("4210") else ()
+    return tuple(dict.fromkeys((*column_names(table), *own)))
+
+
 def text_column(values: Sequence[str | None] | pa.Array) -> pa.Array:
     """Text as Arrow column in Unicode normal form C."""
     column = values if isinstance(values, pa.Array) else pa.array(values, TEXT)
@@ -77,17 +84,17 @@ class TableColumns:
     """One claim table of a delivery. Rows of one layout (the same elements in the same order) are turned into columns
     together, so that no cell is handled alone; only the last two thousand rows are Python objects."""
 
-    def __init__(self, table: str, unknown: UnknownElements) -> None:
+    def __init__(self, table: str, names: tuple[str, ...], unknown: UnknownElements) -> None:
         self._table = table
-        self._names = column_names(table)
+        self._names = names
         self._place = {name: at for at, name in enumerate(self._names)}
         self._unknown = unknown
         self._schema = pa.schema([("claim", pa.int64()), ("row", pa.int64()), *((name, TEXT) for name in self._names)])
         self._chunks: list[pa.RecordBatch] = []
-        self._layouts: dict[tuple[str, ...], list[tuple[int, int, list[str | None]]]] = {}
+        self._layouts: dict[tuple[str, ...], list[tuple[int, int, Sequence[str | None]]]] = {}
         self._waiting = 0
 
-    def add(self, claim: int, row: int, elements: tuple[str, ...], texts: list[str | None]) -> None:
+    def add(self, claim: int, row: int, elements: tuple[str, ...], texts: Sequence[str | None]) -> None:
         """One row: its elements, each once, and their texts (None: empty)."""
         self._layouts.setdefault(elements, []).append((claim, row, texts))
         self._waiting += 1
@@ -105,7 +112,7 @@ class TableColumns:
         return frame(table)
 
     def _flush(self) -> None:
-        rare: list[tuple[int, int, list[str | None]]] = []
+        rare: list[tuple[int, int, Sequence[str | None]]] = []
         for elements, rows in self._layouts.items():
             for at, name in enumerate(elements):
                 if name not in self._place:
@@ -126,7 +133,7 @@ class TableColumns:
         self._waiting = 0
 
     def _add_chunk(
-        self, elements: tuple[str, ...], rows: list[tuple[int, int, list[str | None]]], empty: str | None
+        self, elements: tuple[str, ...], rows: list[tuple[int, int, Sequence[str | None]]], empty: str | None
     ) -> None:
         claims, numbers, texts = zip(*rows, strict=True)
         absent = pa.nulls(len(rows), TEXT)

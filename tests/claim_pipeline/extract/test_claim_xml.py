@@ -242,16 +242,30 @@ def test_elements_of_the_older_referral_letter_are_columns_not_unknown(build: Si
     assert len(result.tables.unknown) == 0
 
 
-def test_decision_4210_is_named_and_not_taken(build: SimpleNamespace, read: Read) -> None:
-    old = build.file("XML1", "<TONG_HOP><MA_LK>A</MA_LK><MA_THE>x</MA_THE><T_TONGCHI>1</T_TONGCHI></TONG_HOP>")
-    error = stopped(read, build.envelope(f"<HOSO>{old}</HOSO>"))
-    assert (error.code, error.format) == ("format-not-supported", "xml-4210")
+@pytest.mark.parametrize("wrapped", [False, True], ids=["list as root", "in the wrapper of later decisions"])
+def test_decision_4210_is_read_with_its_own_elements(build: SimpleNamespace, read: Read, wrapped: bool) -> None:
+    head = "<TONG_HOP><MA_LK>A</MA_LK><MA_THE>x</MA_THE><T_TONGCHI>1</T_TONGCHI><MA_LOAI_KCB>1</MA_LOAI_KCB></TONG_HOP>"
+    row = "<CHI_TIET_THUOC><MA_LK>A</MA_LK><THANH_TIEN>1</THANH_TIEN><LA>z</LA></CHI_TIET_THUOC>"
+    lines = f"<DSACH_CHI_TIET_THUOC>{row}</DSACH_CHI_TIET_THUOC>"
+    if wrapped:
+        lines = f"<CHITIEU_CHITIET_THUOC>{lines}</CHITIEU_CHITIET_THUOC>"
+    old = f"<HOSO>{build.file('XML1', head)}{build.file('XML2', lines)}</HOSO>"
+    result = read(build.envelope(old, build.hoso("B")))
+    assert seen(result) == []
+    assert result.tables.claims["decision"].tolist() == ["4210", "3176"]
+    assert result.tables["XML1"][["claim", "MA_THE", "MA_LOAI_KCB"]].fillna("–").to_numpy().tolist() == [
+        [0, "x", "1"],
+        [1, "–", "–"],
+    ]
+    assert result.tables["XML2"][["claim", "THANH_TIEN"]].fillna("–").to_numpy().tolist() == [[0, "1"], [1, "–"]]
+    assert result.unknown_columns == ["XML2.LA"]
+    assert read(build.envelope(old)).format == "xml-4210"
 
 
 @pytest.mark.parametrize("name", ["XML0", "XML12"])
 def test_other_official_documents_are_named_and_not_taken(build: SimpleNamespace, read: Read, name: str) -> None:
     error = stopped(read, build.table(name, {"MA_LK": "A"}).encode())
-    assert error.code == "format-not-supported"
+    assert error.code == "not-a-claim"
     assert name in error.message_en
 
 
@@ -407,7 +421,7 @@ BROKEN = {
     "not UTF-8": base64.b64encode(
         "<CHITIEU_CHITIET_DVKT_VTYT>\xe9</CHITIEU_CHITIET_DVKT_VTYT>".encode("latin-1")
     ).decode(),
-    "UTF-16": base64.b64encode("<CHITIEU_CHITIET_DVKT_VTYT/>".encode("utf-16")).decode(),
+    "half of UTF-16": base64.b64encode("<CHITIEU_CHITIET_DVKT_VTYT/>".encode("utf-16")[:-1]).decode(),
     "cut off": base64.b64encode(b"<CHITIEU_CHITIET_DVKT_VTYT><DSACH_CHI_TIET_DVKT>").decode(),
     "wrong root": base64.b64encode(b"<TONG_HOP/>").decode(),
     "unknown entity": base64.b64encode(b"<CHITIEU_CHITIET_DVKT_VTYT>&nbsp;</CHITIEU_CHITIET_DVKT_VTYT>").decode(),
