@@ -3,6 +3,7 @@
 The floor is what nobody who reads these files can do without: lxml's iterparse of the envelope, base64, and
 lxml.etree.fromstring of the same documents, and nothing else. Data are simulated claims of one facility; the record
 system's export is the same month of another facility. CPU is of this process; `record` also shows PostgreSQL's.
+`schema` is no stage: it is what judging written documents by the XML Schemas adds to reading them.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from lxml import etree
 from rich.console import Console
 from rich.table import Table
 
-from claim_pipeline import appraise, extract, respond, transform, validate
+from claim_pipeline import appraise, extract, respond, schema, transform, validate
 from claim_pipeline.reference import read_folder
 from claim_pipeline.store import embedded, open_store
 from claim_pipeline.workspace import Delivery, Workspace
@@ -42,6 +43,9 @@ HOME = REPOSITORY / "var" / "bench"
 SIZES = (2_000, 20_000)
 EXPORT_CLAIMS = 2_000
 SEED = 20260701
+LAYOUT = "3176"
+WRITTEN = "XML 3176, written"
+"""Data of the row that is no stage: claims without a planted fault, judged by the XML Schemas."""
 VIETNAM = ZoneInfo("Asia/Ho_Chi_Minh")
 STAGES = ("extract", "transform", "validate", "appraise", "record", "respond")
 
@@ -106,6 +110,23 @@ class Bench:
             del rows["floor"]
         self.rows += rows.values()
 
+    def judge(self, data: str, files: list[Path], claims: int) -> None:
+        """Written documents by the XML Schemas: what judging adds to reading the same file, the floor."""
+        rows = {stage: Measured(data, claims, stage) for stage in ("floor", "schema")}
+        for path in files:
+            with self.measured(rows["floor"]):
+                floor(path)
+            with self.measured(rows["schema"]):
+                faults = sum(1 for _ in schema.judge_submission(path, LAYOUT))
+            if faults:
+                raise SystemExit(f"{path.name} has {faults} faults; what is measured here must have none")
+        for name in ("cpu", "wall", "database_cpu"):
+            both, read = getattr(rows["schema"], name), getattr(rows["floor"], name)
+            setattr(rows["schema"], name, max(0.0, both - read))
+        for row in rows.values():
+            row.to_floor = row.cpu / rows["floor"].cpu
+        self.rows += rows.values()
+
     def _delivery(self, path: Path, rows: dict[str, Measured], reference: dict) -> None:
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         facility = path.parent.name
@@ -158,9 +179,9 @@ def _is_server_of(process: psutil.Process, home: Path) -> bool:
         return False
 
 
-def simulated(home: Path, claims: int, facilities: int) -> Path:
-    stage = home / f"stage-{facilities}x{claims}"
-    simulate(facilities=facilities, claims=claims, month="202607", fault_rate=0.1, seed=SEED, out=stage)
+def simulated(home: Path, claims: int, facilities: int, fault_rate: float = 0.1) -> Path:
+    stage = home / f"stage-{facilities}x{claims}-{fault_rate}"
+    simulate(facilities=facilities, claims=claims, month="202607", fault_rate=fault_rate, seed=SEED, out=stage)
     return stage
 
 
@@ -189,6 +210,8 @@ def whole(rows: list[Measured]) -> list[Measured]:
     for key in dict.fromkeys((row.data, row.claims) for row in rows):
         mine = [row for row in rows if (row.data, row.claims) == key]
         out += mine
+        if key[0] == WRITTEN:
+            continue
         steps = [row for row in mine if row.stage != "floor"]
         floors = [row.cpu for row in mine if row.stage == "floor"]
         total = Measured(
@@ -216,9 +239,12 @@ def main() -> int:
         warm = simulated(home, 100, 2)
         for facility in (0, 1):
             bench.run("warm-up", deliveries(warm, facility), 100, read_folder(warm / "reference"))
+        written = deliveries(simulated(home, given.export, 1, fault_rate=0), 0)
+        bench.judge("warm-up", written[:1], given.export)
         bench.rows.clear()
         export = simulated(home, given.export, 2)
         bench.run("EMR CSV", deliveries(export, 1), given.export, read_folder(export / "reference"))
+        bench.judge(WRITTEN, written, given.export)
         for claims in given.sizes:
             stage = simulated(home, claims, 1)
             files = deliveries(stage, 0)
