@@ -16,14 +16,14 @@ _FAULTS = {
     "DICT-002": (
         "Giá trị dài quá quy định",
         "A value is too long",
-        "{field} = {observed} dài quá {expected} ký tự.",
-        "{field} = {observed} is longer than {expected} characters.",
+        "{field} = {observed} dài quá quy định ({expected} ký tự).",
+        "{field} = {observed} is too long ({expected} characters).",
     ),
     "DICT-003": (
         "Giá trị không đúng kiểu",
         "A value is not of its type",
-        "{field} = {observed} không đúng kiểu, cần {expected}.",
-        "{field} = {observed} is not of its type, expected {expected}.",
+        "{field} = {observed} không đúng kiểu; viết theo dạng {expected}.",
+        "{field} = {observed} is not of its type; write it in the form {expected}.",
     ),
     "DICT-004": (
         "Mã không có trong danh mục",

@@ -92,8 +92,8 @@ declare(
     found_by="validate",
     title_vi="Ngày giờ đúng định dạng và có thật",
     title_en="Dates have the right form and exist",
-    message_vi="{field} = {observed} không phải ngày giờ hợp lệ, cần {expected}.",
-    message_en="{field} = {observed} is not a valid date, expected {expected}.",
+    message_vi="{field} = {observed} không phải ngày giờ hợp lệ; viết theo dạng {expected}.",
+    message_en="{field} = {observed} is not a valid date; write it in the form {expected}.",
     basis=FORMAT,
 )
 declare(
@@ -104,8 +104,8 @@ declare(
     found_by="validate",
     title_vi="Số đúng định dạng và số chữ số thập phân",
     title_en="Numbers have the right form and number of decimals",
-    message_vi="{field} = {observed} không phải số hợp lệ, cần {expected}.",
-    message_en="{field} = {observed} is not a valid number, expected {expected}.",
+    message_vi="{field} = {observed} không phải số hợp lệ; viết theo dạng {expected}.",
+    message_en="{field} = {observed} is not a valid number; write it in the form {expected}.",
     basis=FORMAT,
 )
 declare(
