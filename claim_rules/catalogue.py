@@ -32,7 +32,8 @@ Check = Callable[["Case"], pd.DataFrame]
 class Rule:
     """One appraisal rule.
 
-    needs: reference file -> columns without which the rule cannot run. found_by: "rule" (function here), "extract",
+    needs: reference file -> columns without which the rule cannot run; wants: those without which a part of it cannot;
+    facts: what must be known beside them (claim_rules.engine.FACTS). found_by: "rule" (function here), "extract",
     "validate" or another rule's id that carries it. since, until: days of NGAY_RA (yyyymmdd) between which it holds.
     decisions: versions of the format on which it runs.
     """
@@ -48,6 +49,8 @@ class Rule:
     basis: str
     found_by: str = "rule"
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    wants: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    facts: tuple[str, ...] = ()
     since: str = ""
     until: str = ""
     decisions: tuple[str, ...] = ("130", "4750", "3176")

@@ -15,8 +15,14 @@ from claim_rules.findings import REJECT_CLAIM, concat, findings
 from claim_rules.frames import ClaimTables
 from claim_rules.lines import ClaimLines, build
 from claim_rules.reference import Reference, missing
+from claim_rules.signature import Signature
 
 RULE_ERROR = "rule-error"
+
+SIGNATURE, TRUST, HISTORY = "signature", "trust anchors", "history"
+FACTS = (SIGNATURE, TRUST, HISTORY)
+"""What a rule may need beside reference data: that the signature was looked at, that trust anchors were given, and
+earlier claims (not there in giamdinh check)."""
 
 
 @dataclass
@@ -25,7 +31,8 @@ class Case:
 
     claims: numbers (claim_rules.lines); tables: the same claims as text; reference: reference data by file stem;
     received_day: yyyymmdd on which the delivery was received ("" if unknown); expected: rates by the benefit law
-    over these claims; history: frames of earlier claims by name.
+    over these claims; history: frames of earlier claims by name ("versions": claim, received as yyyymmdd, for every
+    claim that an earlier delivery brought with other content); signature: of the delivery.
     """
 
     claims: ClaimLines
@@ -33,6 +40,7 @@ class Case:
     reference: Reference
     received_day: str
     history: dict[str, pd.DataFrame] = field(default_factory=dict)
+    signature: Signature = field(default_factory=Signature)
 
     @property
     def visits(self) -> pd.DataFrame:
@@ -128,13 +136,15 @@ def run(
     given: pd.DataFrame | None = None,
     received_day: str = "",
     history: dict[str, pd.DataFrame] | None = None,
+    signature: Signature | None = None,
     found_by: tuple[str, ...] = ("extract", "validate"),
     on_error: Callable[[str, Exception], None] | None = None,
 ) -> Appraisal:
     """Runs every rule of the book over the claims.
 
     given: raw findings of reading and validating; found_by: which of those two looked at this delivery (their rules
-    then count as run). on_error is told of a rule that raised, with its exception.
+    then count as run). history, signature: None where they are not known. on_error is told of a rule that raised, with
+    its exception.
     """
     book = catalogue.book()
     everything = build(tables)
@@ -146,16 +156,24 @@ def run(
     stage = 0
     alive = everything
     kept = tables
+    known = {
+        SIGNATURE: signature is not None,
+        TRUST: signature is not None and signature.judged,
+        HISTORY: history is not None,
+    }
     cases: dict[tuple[str, str, tuple[str, ...]], Case] = {}
     for entry in book.values():
         if entry.check is None:
             if entry.found_by in found_by or entry.found_by in book:
                 rules_run.append(entry.id)
             continue
-        lacks = missing(reference, entry.needs)
+        lacks = missing(reference, entry.needs) or next((fact for fact in entry.facts if not known[fact]), None)
         if lacks is not None:
             skipped.append({"rule": entry.id, "needs": lacks})
             continue
+        partly = missing(reference, entry.wants)
+        if partly is not None:
+            skipped.append({"rule": entry.id, "needs": partly})
         if entry.stage != stage:
             stage = entry.stage
             stopped = _rejected_in_structure(concat(found), book)
@@ -163,6 +181,9 @@ def run(
                 alive = everything.only(set(everything.visits.index) - stopped)
                 kept = tables.only(set(alive.visits.index))
                 cases.clear()
+        if not everything.visits.empty and not everything.visits["decision"].isin(entry.decisions).any():
+            skipped.append({"rule": entry.id, "needs": f"Decision {', '.join(entry.decisions)}"})
+            continue
         key = (entry.since, entry.until, entry.decisions)
         if key not in cases:
             inside = _in_force(alive.visits, entry)
@@ -174,16 +195,14 @@ def run(
                 reference,
                 received_day,
                 history or {},
+                signature or Signature(),
             )
-        if cases[key].visits.empty:
+        if cases[key].visits.empty and entry.level != "delivery":
             rules_run.append(entry.id)
             continue
         try:
             result = entry.check(cases[key])
         except Exception as error:  # noqa: BLE001 - whatever a rule meets, the others must run
-        if not everything.visits.empty and not everything.visits["decision"].isin(entry.decisions).any():
-            skipped.append({"rule": entry.id, "needs": f"Decision {', '.join(entry.decisions)}"})
-            continue
             failed.append({"rule": entry.id, "error": type(error).__name__})
             affected = cases[key].visits.index
             referrals.append(pd.DataFrame({"claim": affected, "reason": f"{RULE_ERROR}:{entry.id}"}))

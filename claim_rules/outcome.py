@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,11 +67,13 @@ def allowed_amounts(claims: ClaimLines, corrections: pd.DataFrame) -> pd.Series:
     return share.where(share < lines["T_BHTT"], lines["T_BHTT"]).astype("int64")
 
 
-def fold(tables: ClaimTables, appraisal: Appraisal, completed: pd.DataFrame, *, signed: bool) -> Outcome:
+def fold(
+    tables: ClaimTables, appraisal: Appraisal, completed: pd.DataFrame, *, signature_reasons: Sequence[str]
+) -> Outcome:
     """Outcome of every claim read, also of unreadable ones.
 
-    completed: findings after catalogue.complete (severity known). signed: the delivery carries a signature; it is
-    not verified here, so a signed claim is "signature-untrusted".
+    completed: findings after catalogue.complete (severity known). signature_reasons: why no claim of the
+    delivery is paperless, as far as its signature is concerned (claim_rules.signature); empty: it stands for them.
     """
     claims = appraisal.claims
     lines = claims.lines
@@ -103,7 +106,7 @@ def fold(tables: ClaimTables, appraisal: Appraisal, completed: pd.DataFrame, *, 
     per_line = lines[["claim", "table", "row", "line"]].assign(
         requested=requested, approved=allowed, refused=requested - allowed
     )
-    per_claim = _claims(tables, claims, appraisal, per_line, found, refused_claims, signed)
+    per_claim = _claims(tables, claims, appraisal, per_line, found, refused_claims, list(signature_reasons))
     found["amount_refused"] = _cuts(claims, found, per_line, per_claim)
     return Outcome(per_line.reset_index(drop=True), per_claim, found.drop(columns="line_index"))
 
@@ -123,7 +126,7 @@ def _claims(
     per_line: pd.DataFrame,
     found: pd.DataFrame,
     refused_claims: set[int],
-    signed: bool,
+    signature_reasons: list[str],
 ) -> pd.DataFrame:
     out = tables.claims[["claim", "MA_LK"]].reset_index(drop=True).copy()
     position = out["claim"]
@@ -145,11 +148,12 @@ def _claims(
     referred = referral.notna() & ~rejected
     outcome = np.select([rejected, referred, out["refused"] > 0], [REJECTED, REFERRED, ADJUSTED], ACCEPTED)
     out.insert(2, "outcome", pd.Series(outcome, index=out.index, dtype="str"))
-    first = "signature-untrusted" if signed else "unsigned"
     blocked = rejected | referred
-    out["paperless"] = False
+    out["paperless"] = ~blocked & (not signature_reasons)
     out["paperless_reasons"] = pd.Series(
-        np.where(blocked, as_json([first, "not-accepted"]), as_json([first])), index=out.index, dtype="str"
+        np.where(blocked, as_json([*signature_reasons, "not-accepted"]), as_json(signature_reasons)),
+        index=out.index,
+        dtype="str",
     )
     out["referral_reasons"] = pd.Series(
         [as_json(sorted(value)) if asked else "[]" for value, asked in zip(referral, referred, strict=True)],

@@ -1,4 +1,4 @@
-"""The command line: `giamdinh check`, `run`, `simulate`, `rules`."""
+"""The command line: `giamdinh check`, `run`, `simulate`, `rules`, `sign`, `verify`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import typer
 from claim_pipeline.errors import GiamdinhError
 
 if TYPE_CHECKING:
+    from claim_pipeline.signature.trust import Trust
     from claim_pipeline.workspace import Workspace
 
 app = typer.Typer(
@@ -32,6 +33,11 @@ class Form(StrEnum):
     json = "json"
     html = "html"
     xlsx = "xlsx"
+
+
+class Profile(StrEnum):
+    a = "a"
+    b = "b"
 
 
 def _say(message_vi: str, message_en: str) -> None:
@@ -86,11 +92,20 @@ def _tell_schema_faults(told: dict[str, Any], reports: list[str] | None) -> None
         _say(f"Lỗi so với lược đồ XSD: {count}.", f"Faults against the XML Schemas: {count}.")
 
 
+_TRUST_HELP = "Chứng thư gốc tin cậy và CRL (tệp PEM hoặc thư mục) · trust anchors and CRLs"
+
+
+def _anchors(path: Path | None) -> Trust | None:
+    from claim_pipeline.signature.trust import load
+
+    return load(path) if path is not None else None
+
+
 @app.command()
 def check(
     files: Annotated[list[Path], typer.Argument(help="Tệp gửi đi · deliveries to check")],
     reference: Annotated[Path | None, typer.Option(help="Thư mục danh mục (CSV, xlsx) · reference data")] = None,
-    trust: Annotated[Path | None, typer.Option(help="Chứng thư tin cậy (PEM) · trust anchors")] = None,
+    trust: Annotated[Path | None, typer.Option(help=_TRUST_HELP)] = None,
     received_at: Annotated[str | None, typer.Option(help="Thời điểm nhận, ISO 8601 · time of receipt")] = None,
     form: Annotated[Form, typer.Option("--format", help="Dạng báo cáo · form of the report")] = Form.text,
     out: Annotated[Path | None, typer.Option(help="Ghi báo cáo vào · write the report to")] = None,
@@ -99,12 +114,6 @@ def check(
     """Kiểm tra tệp trước khi gửi. Checks files before they are sent.
 
     Exit: 0 nothing refused, 1 something is, 2 quarantined."""
-    if trust is not None:
-        _say(
-            "Chưa hỗ trợ kiểm tra chữ ký số (--trust) ở phiên bản này.",
-            "Verifying signatures (--trust) is not built yet.",
-        )
-        raise typer.Exit(2)
     if form is Form.xlsx and (out is None or len(files) > 1):
         _say("Dạng xlsx cần --out và một tệp.", "Form xlsx needs --out and a single file.")
         raise typer.Exit(2)
@@ -117,8 +126,9 @@ def check(
     reports: list[str] = []
     try:
         known = read_folder(reference) if reference is not None else {}
+        anchors = _anchors(trust)
         for file in files:
-            with steps.check(file, known, moment) as checked:
+            with steps.check(file, known, moment, anchors) as checked:
                 worst = max(worst, checked.exit_code)
                 text = checked.ws.report.read_text("utf-8")
                 told = _schema_faults(checked.ws) if schema else None
@@ -226,6 +236,61 @@ def rules(
     typer.echo(text)
 
 
+@app.command()
+def sign(
+    file: Annotated[Path, typer.Argument(help="Tệp XML hồ sơ · claim XML")],
+    key: Annotated[Path, typer.Option(help="Khóa riêng (PEM, không mật khẩu) · private key")],
+    cert: Annotated[Path, typer.Option(help="Chứng thư (PEM), rồi chứng thư của nơi cấp · certificate, then its CAs")],
+    out: Annotated[Path, typer.Option(help="Ghi tệp đã ký vào · write the signed file to")],
+    profile: Annotated[Profile, typer.Option(help="a: cả tệp; b: THONGTINHOSO và thời điểm ký · what is signed")] = (
+        Profile.a
+    ),
+) -> None:
+    """Ký số tệp hồ sơ trong CHUKYDONVI. Signs claim XML inside CHUKYDONVI (XMLDSig, SHA-256, RSA or ECDSA)."""
+    from claim_pipeline.signature.sign import sign as make
+
+    try:
+        certificate = make(file, out, key, cert, profile.value)
+    except FileNotFoundError as error:
+        _say(f"Không có tệp {error.filename}.", f"There is no file {error.filename}.")
+        raise typer.Exit(2) from None
+    except GiamdinhError as error:
+        _tell(error)
+        raise typer.Exit(2) from None
+    _say(
+        f"Đã ký {out.name} bằng chứng thư {certificate.serial_number:X}.",
+        f"Signed {out.name} with certificate {certificate.serial_number:X}.",
+    )
+
+
+@app.command()
+def verify(
+    files: Annotated[list[Path], typer.Argument(help="Tệp đã ký · signed files")],
+    trust: Annotated[Path | None, typer.Option(help=_TRUST_HELP)] = None,
+    received_at: Annotated[str | None, typer.Option(help="Thời điểm nhận, ISO 8601 · time of receipt")] = None,
+) -> None:
+    """Kiểm tra chữ ký số. Verifies signatures.
+
+    Exit: 0 everything verifies, 1 something does not, 2 a file or the trust anchors cannot be read."""
+    from claim_pipeline import signature
+
+    moment = _received_at(received_at)
+    good = True
+    try:
+        anchors = _anchors(trust) or signature.configured()
+        for file in files:
+            told = signature.describe(file, anchors, moment)
+            good &= told.good
+            typer.echo(f"{file.name}: {told.vi}\n{file.name}: {told.en}")
+    except FileNotFoundError as error:
+        _say(f"Không có tệp {error.filename}.", f"There is no file {error.filename}.")
+        raise typer.Exit(2) from None
+    except GiamdinhError as error:
+        _tell(error)
+        raise typer.Exit(2) from None
+    raise typer.Exit(0 if good else 1)
+
+
 def _not_built(name: str) -> None:
     _say(f"Lệnh {name} chưa có ở phiên bản này.", f"The command {name} is not built yet.")
     raise typer.Exit(2)
@@ -238,18 +303,6 @@ _LATER = {"allow_extra_args": True, "ignore_unknown_options": True}
 def convert() -> None:
     """Not built yet."""
     _not_built("convert")
-
-
-@app.command(context_settings=_LATER, hidden=True)
-def sign() -> None:
-    """Not built yet."""
-    _not_built("sign")
-
-
-@app.command(context_settings=_LATER, hidden=True)
-def verify() -> None:
-    """Not built yet."""
-    _not_built("verify")
 
 
 @app.command(context_settings=_LATER, hidden=True)

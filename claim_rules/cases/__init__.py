@@ -14,13 +14,15 @@ from claim_rules import benefit, catalogue, dictionary, engine, expectations, ou
 from claim_rules.findings import concat
 from claim_rules.frames import ClaimTables
 from claim_rules.money import amount_text
+from claim_rules.signature import Signature
 
 
 @dataclass(frozen=True)
 class WorkedCase:
     """One case. given: what differs from the base claim (table -> fields, or row number -> fields; `second`: a second
     claim in the same way; `decision`); reference: file stem -> rows; expect: findings, outcome, amounts (or
-    `quarantined`: the code). file: for rules found while a file is read, what is done to a sound file (files.yaml)."""
+    `quarantined`: the code). file: for rules found while a file is read, what is done to a sound file (files.yaml).
+    delivery: what is known of it: received_day, signature (claim_rules.signature), versions (claim -> earlier day)."""
 
     name: str
     name_vi: str
@@ -30,6 +32,7 @@ class WorkedCase:
     reference: dict[str, list[dict[str, str]]] = field(default_factory=dict)
     expect: dict[str, Any] = field(default_factory=dict)
     file: dict[str, Any] | None = None
+    delivery: dict[str, Any] = field(default_factory=dict)
 
 
 @cache
@@ -125,9 +128,22 @@ def run(case: WorkedCase) -> tuple[outcome.Outcome, engine.Appraisal]:
     tables = build(case)
     reference = {name: pd.DataFrame(rows).astype("str") for name, rows in case.reference.items()}
     given = concat([expectations.check(tables)])
-    appraisal = engine.run(tables, reference, given=given, on_error=_raise)
+    told = case.delivery
+    facility = tables.claims["MA_CSKCB"].iloc[0]
+    signature = Signature(facility=facility, **told["signature"]) if "signature" in told else None
+    versions = pd.DataFrame(told.get("versions", {}).items(), columns=["claim", "received"])
+    appraisal = engine.run(
+        tables,
+        reference,
+        given=given,
+        received_day=told.get("received_day", ""),
+        history={"versions": versions} if "versions" in told else None,
+        signature=signature,
+        on_error=_raise,
+    )
     completed = catalogue.complete(appraisal.findings, tables)
-    return outcome.fold(tables, appraisal, completed, signed=False), appraisal
+    reasons = (signature or Signature()).reasons(reference.get("certificates"))
+    return outcome.fold(tables, appraisal, completed, signature_reasons=reasons), appraisal
 
 
 def _raise(rule: str, error: Exception) -> None:

@@ -9,16 +9,21 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from claim_pipeline import signature
 from claim_pipeline.errors import GiamdinhError
 from claim_pipeline.workspace import Delivery, Workspace
 from claim_rules import catalogue, engine, outcome
 from claim_rules.findings import concat
 from claim_rules.money import amount_text
-from claim_rules.reference import Reference
+from claim_rules.reference import Reference, missing
+from claim_rules.signature import CERTIFICATES
+
+if TYPE_CHECKING:
+    from claim_pipeline.signature.trust import Trust
 
 SCHEMA = "giamdinh.report/1"
 TIME_ZONE = "Asia/Ho_Chi_Minh"
@@ -26,25 +31,34 @@ TIME_ZONE = "Asia/Ho_Chi_Minh"
 log = logging.getLogger(__name__)
 
 
-def run(ws: Workspace, reference: Reference, history: dict[str, pd.DataFrame] | None = None) -> None:
+def run(
+    ws: Workspace,
+    reference: Reference,
+    history: dict[str, pd.DataFrame] | None = None,
+    trust: Trust | None = None,
+) -> None:
     """One delivery: writes findings, claim_outcomes and line_outcomes (parquet) and report.json (contracts, report).
 
-    reference: frames by file stem; what is missing makes its rules be skipped, and the report says so. A rule that
+    reference: frames by file stem; what is missing makes its rules be skipped, and the report says so. history: frames
+    of earlier claims (claim_rules.engine). trust: trust anchors, None: those of the settings. A rule that
     raises makes its claims `referred`; it is logged by its id and the kind of error, never with data.
     """
     tables = ws.read_tables()
     delivery = ws.delivery
     given = concat(ws.read_frame(name) for name in ("findings-extract", "findings-validate") if ws.has_frame(name))
+    signed = signature.facts(ws, trust)
     appraisal = engine.run(
         tables,
         reference,
         given=given,
         received_day=_day(delivery.received_at),
         history=history,
+        signature=signed,
         on_error=_log_error,
     )
     completed = catalogue.complete(appraisal.findings, tables)
-    result = outcome.fold(tables, appraisal, completed, signed=delivery.signed)
+    known = None if missing(reference, CERTIFICATES) else reference["certificates"]
+    result = outcome.fold(tables, appraisal, completed, signature_reasons=signed.reasons(known))
     ws.write_frame("findings", result.findings)
     ws.write_frame("line_outcomes", result.lines)
     ws.write_frame("claim_outcomes", result.claims)

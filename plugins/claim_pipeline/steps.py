@@ -20,7 +20,10 @@ from claim_pipeline.errors import GiamdinhError, OperatorError, Quarantined
 from claim_pipeline.settings import settings
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from claim_pipeline.archive import Archive
+    from claim_pipeline.signature.trust import Trust
     from claim_pipeline.store import DeliveryRow
     from claim_pipeline.store.store import Store
     from claim_pipeline.workspace import Workspace
@@ -229,7 +232,7 @@ def _one(step: str, row: DeliveryRow, actor: str) -> str:
     if step in ON_FILES:
         return _on_files(step, row, ws, actor)
     if not held:
-        _catch_up(ws, "appraise")
+        _catch_up(row, ws, "appraise")
     elif not ws.report.exists():
         _on_files("extract", row, ws, actor)
     if step == "record":
@@ -259,11 +262,19 @@ def _ready(row: DeliveryRow) -> Workspace:
     return ws
 
 
-def _catch_up(ws: Workspace, until: str) -> None:
+def _catch_up(row: DeliveryRow, ws: Workspace, until: str) -> None:
     """Runs what the working folder lacks up to a step (it was lost, or the last run was killed half-way)."""
     for step in ON_FILES[: ON_FILES.index(until) + 1]:
         if _rank(ws.delivery.status) < _rank(STATUS[step]):
-            step_on_files(step, ws, _reference() if step == "appraise" else {})
+            _step(step, row, ws)
+
+
+def _step(step: str, row: DeliveryRow, ws: Workspace) -> None:
+    if step == "appraise":
+        history = {"versions": _store().earlier_versions(row.id, ws.read_tables())}
+        step_on_files(step, ws, _reference(), history)
+    else:
+        step_on_files(step, ws, {})
 
 
 def _on_files(step: str, row: DeliveryRow, ws: Workspace, actor: str) -> str:
@@ -272,9 +283,9 @@ def _on_files(step: str, row: DeliveryRow, ws: Workspace, actor: str) -> str:
     try:
         before = ON_FILES.index(step)
         if before:
-            _catch_up(ws, ON_FILES[before - 1])
+            _catch_up(row, ws, ON_FILES[before - 1])
         if _rank(ws.delivery.status) < _rank(STATUS[step]):
-            step_on_files(step, ws, _reference() if step == "appraise" else {})
+            _step(step, row, ws)
     except Quarantined as error:
         appraise.quarantine(ws, error)
         _store().move(row.id, "quarantined", actor=actor, detail=ws.delivery.reason)
@@ -303,8 +314,17 @@ def _reference() -> Reference:
     return reference
 
 
-def step_on_files(step: str, ws: Workspace, reference: Reference) -> None:
-    """One of ON_FILES on one working folder. Raises Quarantined where the delivery as a whole cannot be taken."""
+def step_on_files(
+    step: str,
+    ws: Workspace,
+    reference: Reference,
+    history: dict[str, pd.DataFrame] | None = None,
+    trust: Trust | None = None,
+) -> None:
+    """One of ON_FILES on one working folder. Raises Quarantined where the delivery as a whole cannot be taken.
+
+    history, trust: as appraise.run takes them.
+    """
     if step == "extract":
         from claim_pipeline import extract
 
@@ -320,7 +340,7 @@ def step_on_files(step: str, ws: Workspace, reference: Reference) -> None:
     else:
         from claim_pipeline import appraise
 
-        appraise.run(ws, reference)
+        appraise.run(ws, reference, history, trust)
 
 
 def load_reference_folder(actor: str, folder: Path | None = None) -> dict[str, int]:
@@ -369,10 +389,13 @@ class Checked:
 
 
 @contextmanager
-def check(path: Path, reference: Reference, received_at: datetime | None = None) -> Iterator[Checked]:
+def check(
+    path: Path, reference: Reference, received_at: datetime | None = None, trust: Trust | None = None
+) -> Iterator[Checked]:
     """One file through extract, transform, validate and appraise, with no database and no Airflow.
 
-    received_at: with zone; without it 23:59 of NGAYLAP, else now. The working folder lives as long as the context.
+    received_at: with zone; without it 23:59 of NGAYLAP, else now. trust: trust anchors of signatures. The working
+    folder lives as long as the context.
     """
     import json
     import tempfile
@@ -387,7 +410,7 @@ def check(path: Path, reference: Reference, received_at: datetime | None = None)
         ws.delivery = Delivery(file=path.name, sha256=sha256)
         try:
             for step in ON_FILES:
-                step_on_files(step, ws, reference)
+                step_on_files(step, ws, reference, trust=trust)
                 if step == "extract":
                     delivery = ws.delivery
                     delivery.received_at = _received(received_at, delivery.created_on)

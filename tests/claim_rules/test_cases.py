@@ -27,6 +27,12 @@ def test_case(case: cases.WorkedCase) -> None:
     for name in ("requested", "approved", "refused"):
         if name in case.expect:
             assert amount_text(claims[name].iloc[0]) == case.expect[name], name
+    if "paperless_reasons" in case.expect:
+        assert json.loads(claims["paperless_reasons"].iloc[0]) == case.expect["paperless_reasons"]
+        assert claims["paperless"].iloc[0] == (case.expect["paperless_reasons"] == [])
+    if "skipped" in case.expect:
+        skipped = {entry["rule"]: entry["needs"] for entry in appraisal.skipped}
+        assert {rule: skipped.get(rule) for rule in case.expect["skipped"]} == case.expect["skipped"]
     if "referral_reasons" in case.expect:
         assert json.loads(claims["referral_reasons"].iloc[0]) == case.expect["referral_reasons"]
     assert (claims["requested"] == claims["approved"] + claims["refused"]).all()

@@ -94,7 +94,7 @@ def test_any_value_in_any_field(changes: list[tuple[tuple[str, str], int, Any]],
     appraisal = engine.run(tables, REFERENCE, given=given_findings)
     assert appraisal.failed == []
     done = catalogue.complete(appraisal.findings, tables)
-    result = outcome.fold(tables, appraisal, done, signed=False)
+    result = outcome.fold(tables, appraisal, done, signature_reasons=["unsigned"])
     for frame in (result.lines, result.claims):
         assert (frame["requested"] == frame["approved"] + frame["refused"]).all()
         assert (frame[["requested", "approved", "refused"]] >= 0).all().all()
@@ -107,6 +107,6 @@ def test_a_delivery_without_a_single_readable_claim() -> None:
     claims = BASE.claims.assign(readable=False, MA_LK=pd.Series([None], dtype="str"))
     for tables in (ClaimTables(claims), ClaimTables(claims, dict(BASE.tables)), ClaimTables(claims.iloc[:0])):
         appraisal = engine.run(tables, REFERENCE)
-        result = outcome.fold(tables, appraisal, catalogue.complete(appraisal.findings, tables), signed=True)
+        result = outcome.fold(tables, appraisal, catalogue.complete(appraisal.findings, tables), signature_reasons=[])
         assert result.claims["outcome"].tolist() == ["rejected"] * len(tables.claims)
         assert appraisal.failed == []

@@ -8,13 +8,16 @@ from claim_pipeline.workspace import Workspace
 
 
 def run(ws: Workspace) -> None:
-    """Reads `ws.source` by its content and writes the claim tables, `findings-extract.parquet` and what the delivery
+    """Verifies the signature of `ws.source` where it carries one, reads it by its content (claims that are signed from
+    the signed bytes alone) and writes the claim tables, `findings-extract.parquet` and what the delivery
     says of itself. Raises Quarantined where the delivery cannot be taken; then nothing is written."""
+    from claim_pipeline import signature
     from claim_pipeline.extract.source import read
     from claim_pipeline.settings import settings
 
     delivery = ws.delivery
-    found = read(ws.source, inbox_facility=delivery.inbox_facility, limits=settings())
+    signature.run(ws)
+    found = read(signature.content(ws), inbox_facility=delivery.inbox_facility, limits=settings())
     ws.write_tables(found.tables)
     ws.write_frame("findings-extract", found.findings)
     ws.delivery = replace(

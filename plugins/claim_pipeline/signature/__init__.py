@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import base64
 import mmap
+import tempfile
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -79,6 +81,7 @@ def facts(ws: Workspace, trust: Trust | None = None) -> Signature:
     """
     delivery = ws.delivery
     expected = not (delivery.format or "").startswith(("emr-", "fhir-"))
+    trust = trust or configured()
     wanted = wish(delivery.MA_CSKCB or "")
     result: dict[str, Any] = ws.read_json(RESULT) if (ws.folder / RESULT).exists() else {"state": UNSIGNED}
     if result["state"] == UNSIGNED and delivery.signed:
@@ -88,19 +91,20 @@ def facts(ws: Workspace, trust: Trust | None = None) -> Signature:
             "reason_en": "CHUKYDONVI holds something that cannot be verified as an XMLDSig signature",
         }
     if result["state"] != VALID:
-        return Signature(expected=expected, policy=wanted["policy"], **result)
+        return Signature(expected=expected, policy=wanted["policy"], judged=trust is not None, **result)
     received = datetime.fromisoformat(delivery.received_at) if delivery.received_at else None
-    judged = judge(_from_json(result), received, trust or configured())
+    judged = judge(_from_json(result), received, trust)
     profile = wanted["profile"]
     if profile not in ("any", judged.profile):
         return Signature(
             INVALID,
             expected,
             wanted["policy"],
+            judged=trust is not None,
             reason_vi=f"Chữ ký theo mẫu {judged.profile}, đơn vị phải ký theo mẫu {profile}",
             reason_en=f"the signature follows profile {judged.profile}, the facility must sign by profile {profile}",
         )
-    return Signature(**{**judged.__dict__, "expected": expected, "policy": wanted["policy"]})
+    return replace(judged, expected=expected, policy=wanted["policy"], facility=delivery.MA_CSKCB or "")
 
 
 def judge(found: Verified, received_at: datetime | None, trust: Trust | None) -> Signature:
@@ -115,9 +119,10 @@ def judge(found: Verified, received_at: datetime | None, trust: Trust | None) ->
     moment = received if told is None or told > received else told
     trusted: bool | None = None
     vi = en = ""
+    revocation_known = False
     if trust is not None:
         try:
-            check(found.certificate, found.others, trust, signed_at=moment, received_at=received)
+            revocation_known = check(found.certificate, found.others, trust, signed_at=moment, received_at=received)
             trusted = True
         except NotValid as error:
             trusted, vi, en = False, error.vi, error.en
@@ -129,9 +134,62 @@ def judge(found: Verified, received_at: datetime | None, trust: Trust | None) ->
         signed_at=told.astimezone(TIME_ZONE).strftime("%Y%m%d%H%M") if told is not None else "",
         day=moment.astimezone(TIME_ZONE).strftime("%Y%m%d"),
         late=late,
+        judged=trust is not None,
         trusted=trusted,
+        revocation_known=revocation_known,
         reason_vi=vi,
         reason_en=en,
+    )
+
+
+@dataclass(frozen=True)
+class Told:
+    """What is said to a person of one file's signature, Vietnamese and English."""
+
+    good: bool
+    vi: str
+    en: str
+
+
+def describe(path: Path, trust: Trust | None, received_at: datetime | None = None) -> Told:
+    """Verifies one file. Good: the signature holds and, where trust anchors are given, its certificate is trusted."""
+    from claim_pipeline.signature.canonical import NotValid
+    from claim_pipeline.signature.verify import verify
+
+    with tempfile.TemporaryDirectory(prefix="giamdinh-") as folder:
+        try:
+            found = verify(path, Path(folder) / CONTENT)
+        except NotValid as error:
+            return Told(False, f"KHÔNG hợp lệ. {error.vi}.", f"NOT valid. {error.en}.")
+    if found is None:
+        return Told(False, "chưa ký số.", "not signed.")
+    judged = judge(found, received_at, trust)
+    what_vi, what_en = found.what
+    whose = ", ".join(filter(None, [f"serial {judged.serial}", found.organisation]))
+    vi = f"{what_vi}; chứng thư {whose}, nơi cấp {judged.issuer}"
+    en = f"{what_en}; certificate {whose}, issuer {judged.issuer}"
+    if found.signed_at is not None:
+        moment = found.signed_at.isoformat(timespec="seconds")
+        vi, en = f"{vi}; ký lúc {moment}", f"{en}; signed at {moment}"
+    if trust is None:
+        return Told(
+            True,
+            f"chữ ký khớp: {vi}. Chưa xét độ tin cậy của chứng thư (không có --trust).",
+            f"the signature holds: {en}. Whether the certificate is trusted was not asked (no --trust).",
+        )
+    if not judged.trusted:
+        return Told(
+            False,
+            f"chữ ký khớp nhưng chứng thư KHÔNG được tin cậy: {vi}. {judged.reason_vi}.",
+            f"the signature holds but its certificate is NOT trusted: {en}. {judged.reason_en}.",
+        )
+    unknown_vi, unknown_en = (
+        ("", "") if judged.revocation_known else (" Chưa có CRL để xét thu hồi.", " No CRL to ask for revocation.")
+    )
+    return Told(
+        True,
+        f"hợp lệ, chứng thư được tin cậy: {vi}.{unknown_vi}",
+        f"valid, certificate trusted: {en}.{unknown_en}",
     )
 
 

@@ -45,8 +45,8 @@ def sign(
     """Writes `source` in canonical form with a signature to `out`; returns the certificate that signed.
 
     key_file: PEM without password. certificate_file: PEM, the signing certificate first, then those of its CAs (they
-    go into the signature; the root may be left out). signed_at: SigningTime of profile b, default now. Raises OperatorError
-    where key and certificate cannot be used, or the file cannot be signed.
+    go into the signature; the root may be left out). signed_at: SigningTime of profile b, default now. Raises
+    OperatorError where key and certificate cannot be used, or the file cannot be signed.
     """
     if profile not in PROFILES:
         raise ValueError(f"no profile {profile}")

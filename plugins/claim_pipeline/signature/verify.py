@@ -152,13 +152,13 @@ class _Verifier(XMLVerifier):
     def _c14n(self, nodes: Any, algorithm: Any, inclusive_ns_prefixes: Any = None) -> bytes:
         # lxml writes a wrong xmlns="" in a subtree whose default namespace is declared above it: parse the subtree anew
         if not isinstance(nodes, list) and nodes.getparent() is not None:
-            nodes = self._fromstring(etree.tostring(nodes, with_tail=False))
+            nodes = self._fromstring(etree.tostring(nodes, with_tail=False))  # type: ignore[no-untyped-call]
         return bytes(super()._c14n(nodes, algorithm, inclusive_ns_prefixes))
 
     def _resolve_reference(self, doc_root: Any, reference: Any, uri_resolver: Any = None) -> Any:
         if reference.get("URI") == self.uri:
             return _Streamed()
-        return super()._resolve_reference(doc_root, reference, uri_resolver)
+        return super()._resolve_reference(doc_root, reference, uri_resolver)  # type: ignore[no-untyped-call]
 
     def _get_digest(self, data: Any, algorithm: Any) -> bytes:
         if isinstance(data, _Streamed):

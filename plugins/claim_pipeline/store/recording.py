@@ -158,7 +158,7 @@ def _versions(tables: ClaimTables, outcomes: pd.DataFrame) -> dict[str, Any]:
         raise ValueError("claims and their outcomes do not correspond")
     columns: dict[str, Any] = {
         "position": merged["claim"].astype("int64"),
-        "ma_lk": bulk.plain_text(_identity(merged["MA_LK"])),
+        "ma_lk": bulk.plain_text(identity(merged["MA_LK"])),
         "readable": merged["readable"].astype("bool"),
         "decision": bulk.plain_text(merged["decision"]),
         "outcome": merged["outcome"],
@@ -175,7 +175,7 @@ def _versions(tables: ClaimTables, outcomes: pd.DataFrame) -> dict[str, Any]:
     return columns
 
 
-def _identity(ma_lk: pd.Series[Any]) -> pd.Series[Any]:
+def identity(ma_lk: pd.Series[Any]) -> pd.Series[Any]:
     """MA_LK as the key of a claim: none where blank; one that is absurdly long (the limit is 100 characters) is cut
     and told apart by a digest, for an index holds no texts of any length."""
     known = ma_lk.where(ma_lk.fillna("").str.strip() != "")

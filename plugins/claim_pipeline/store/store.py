@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from claim_pipeline.workspace import Workspace
+    from claim_rules.frames import ClaimTables
 
 VIETNAM = ZoneInfo("Asia/Ho_Chi_Minh")
 _FINAL = ("answered", "quarantined")
@@ -242,6 +243,24 @@ class Store:
         path = (outbox or settings().outbox_folder) / folder / "report.html"
         return path if path.exists() else None
 
+    def earlier_versions(self, delivery_id: int, tables: ClaimTables) -> pd.DataFrame:
+        """Claims of a delivery that an earlier delivery of its facility brought with other content, as recorded.
+
+        tables: of the delivery. Returns claim (position, int64) and received (yyyymmdd, the last time before this).
+        """
+        import pandas as pd
+
+        from claim_pipeline.store.content import content_hashes
+        from claim_pipeline.store.recording import identity
+
+        names = identity(tables.claims["MA_LK"])
+        mine = tables.claims[["claim"]].assign(MA_LK=names, own=content_hashes(tables).to_numpy())[names.notna()]
+        with self._engine.connect() as connection:
+            rows = connection.execute(_EARLIER, {"id": delivery_id, "names": sorted(set(mine["MA_LK"]))}).all()
+        known = pd.DataFrame(rows, columns=["MA_LK", "sha256", "received"]).astype("str")
+        both = mine.merge(known, on="MA_LK")
+        return both.loc[both["own"] != both["sha256"], ["claim", "received"]].reset_index(drop=True)
+
     # --- reference data
 
     def load_reference(
@@ -414,6 +433,15 @@ SELECT d.facility, d.deliveries, d.repeats, d.answered, d.quarantined,
        coalesce(c.refused, 0.00) AS refused
 FROM deliveries d LEFT JOIN claims c USING (facility) LEFT JOIN lines l USING (facility)
 ORDER BY d.facility
+""")
+
+_EARLIER = text("""
+SELECT DISTINCT ON (c.id) c.ma_lk, v.content_sha256,
+       to_char(d.received_at AT TIME ZONE 'Asia/Ho_Chi_Minh', 'YYYYMMDD')
+FROM claim c JOIN claim_version v ON v.claim = c.id JOIN delivery d ON d.id = v.delivery
+WHERE c.facility = (SELECT facility FROM delivery WHERE id = :id) AND c.ma_lk = ANY(:names)
+  AND v.delivery < :id AND NOT v.duplicate
+ORDER BY c.id, v.delivery DESC
 """)
 
 _RECENT = text("""
