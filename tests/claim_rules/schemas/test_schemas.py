@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from functools import cache
 from pathlib import Path
 from unicodedata import normalize
@@ -111,6 +112,9 @@ def deliberate(decision: str, expected: Expectation, value: str) -> str | None:
         return "white space beyond that of XML is white space in the check, and a character in the schema"
     if expected.max_length is not None and len(normalize("NFC", value)) <= expected.max_length < len(value):
         return "the check counts composed characters; a schema counts them as they were sent"
+    token = re.sub("[ \t\r\n]+", " ", value).strip(" ")
+    if expected.blank_rule and expected.form == "text" and len(token) <= (expected.max_length or 0) < len(value):
+        return "where a text must stand, the schema counts white space once, and none at the ends; the check all of it"
     if expected.key and len(value) > (dictionary.table(expected.table, decision).field("MA_LK").max_length or 0):
         return "the check compares the key with that of XML1, whose length is judged there"
     if any(item.strip().startswith("0000") for item in value.split(";")) and (
