@@ -26,6 +26,7 @@ class Settings(BaseSettings):
     batch_mib: int = Field(64, description="and at most so many MiB of them, unless a single one is larger")
     max_file_mib: int = Field(2048, description="A larger delivery is quarantined as too-large")
     max_unpacked_mib: int = Field(8192, description="A zip that unpacks to more is quarantined as too-large")
+    max_claim_mib: int = Field(64, description="A delivery with a claim of more bytes is quarantined as too-large")
     max_claims: int = Field(200_000, description="A delivery with more claims is quarantined as too-large")
 
     trust: Path | None = Field(

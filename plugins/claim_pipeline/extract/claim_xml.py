@@ -114,13 +114,62 @@ def read(
     return _Reader(path, inbox_facility, max_claims, max_claim_mib).read()
 
 
+def read_all(paths: list[Path], *, inbox_facility: str | None, max_claims: int, max_claim_mib: int) -> Extracted:
+    """The claims of several files as those of one delivery, one file after the other; see `read`."""
+    parts: list[Extracted] = []
+    left = max_claims
+    for path in paths:
+        parts.append(read(path, inbox_facility=inbox_facility, max_claims=left, max_claim_mib=max_claim_mib))
+        left -= len(parts[-1].tables.claims)
+        if parts[-1].MA_CSKCB != parts[0].MA_CSKCB:
+            raise Quarantined(
+                "STR-001",
+                "Các tệp XML trong zip thuộc nhiều cơ sở khác nhau",
+                "the XML files in the zip belong to different facilities",
+                "Gửi riêng tệp của từng cơ sở",
+                "send the files of each facility on their own",
+            )
+    return parts[0] if len(parts) == 1 else _joined(parts)
+
+
+def _joined(parts: list[Extracted]) -> Extracted:
+    starts = [sum(len(part.tables.claims) for part in parts[:at]) for at in range(len(parts))]
+
+    def moved(frames: list[pd.DataFrame]) -> pd.DataFrame:
+        placed = zip(frames, starts, strict=True)
+        shifted = [frame.assign(claim=frame["claim"] + start) for frame, start in placed if len(frame)]
+        return pd.concat(shifted, ignore_index=True) if shifted else frames[0]
+
+    frames = {}
+    for name in dictionary.CLAIM_TABLES:
+        columns = [part.tables[name].columns for part in parts if name in part.tables]
+        if columns:
+            widest = max(columns, key=len)
+            frames[name] = moved(
+                [(part.tables[name] if name in part.tables else pd.DataFrame(columns=widest)) for part in parts]
+            ).reindex(columns=widest)
+    formats = Counter(part.format for part in parts)
+    declared = [part.declared_claims for part in parts]
+    unknown = moved([part.tables.unknown for part in parts])
+    return Extracted(
+        ClaimTables(moved([part.tables.claims for part in parts]), frames, unknown),
+        moved([part.findings for part in parts]),
+        formats.most_common(1)[0][0],
+        parts[0].MA_CSKCB,
+        None if None in declared else sum(filter(None, declared)),
+        next((part.created_on for part in parts if part.created_on), None),
+        all(part.signed for part in parts),
+        unknown_names(unknown),
+    )
+
+
 class _Reader:
     def __init__(self, path: Path, inbox_facility: str | None, max_claims: int, max_claim_mib: int) -> None:
         self.path = path
         self.inbox_facility = inbox_facility
         self.max_claims = max_claims
         self.max_claim_mib = max_claim_mib
-        self.encoding: str | None = None  # None: as libxml2 finds it
+        self.encoding = outer_encoding(path)
         self.seen: dict[str, list[str]] = {"MACSKCB": [], "NGAYLAP": [], "SOLUONGHOSO": []}
         self.signed = False
         self.wrapped = True
@@ -169,10 +218,6 @@ class _Reader:
         """Looks at the root element and what stands before it, with the parser's own limits in force, before anything
         is parsed without limits."""
         with self.path.open("rb") as stream:
-            declared = _declared(stream.read(4096))
-            if declared is not None and declared.startswith("utf-16"):
-                self.encoding = "utf-8"  # .NET writes "utf-16" into texts that it then sends as UTF-8
-            stream.seek(0)
             parser = etree.XMLPullParser(events=("start",), huge_tree=False, encoding=self.encoding, **PARSER_OPTIONS)
             first: Any = None
             while first is None:
@@ -630,6 +675,14 @@ def _unwrapped(text: str) -> bytes:
     if not text or text.startswith("<"):
         return text.encode()
     return _decode(text).removeprefix(_BOM).strip(b" \t\r\n")
+
+
+def outer_encoding(path: Path) -> str | None:
+    """The encoding to read a file in; None: the one that libxml2 finds."""
+    with path.open("rb") as stream:
+        declared = _declared(stream.read(4096)) or ""
+    # .NET writes "utf-16" into texts that it then sends as UTF-8
+    return "utf-8" if declared.startswith("utf-16") else None
 
 
 def _declared(head: bytes) -> str | None:

@@ -60,8 +60,10 @@ def _profile(export: Export, every: tuple[Profile, ...]) -> Profile:
         "not-a-delivery",
         f"Thiếu bảng bắt buộc: {wanted}; trong tệp có: {there}",
         f"required sheets are missing: {wanted}; the file holds: {there}",
-        "Hồ sơ XML phải gửi trực tiếp, không nén zip" if xml_inside else f"Thêm bảng {wanted} rồi gửi lại",
-        "drop claim XML as it is, not in a zip" if xml_inside else f"add the sheet {wanted} and send it again",
+        "Không để hồ sơ XML chung với bảng xuất trong một tệp zip" if xml_inside else f"Thêm bảng {wanted} rồi gửi lại",
+        "do not put claim XML and sheets of an export into one zip"
+        if xml_inside
+        else f"add the sheet {wanted} and send it again",
     )
 
 

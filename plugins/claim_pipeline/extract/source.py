@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import codecs
 from pathlib import Path
 from typing import Literal
 
 from claim_pipeline.errors import Quarantined
 from claim_pipeline.extract.result import Extracted
+from claim_pipeline.extract.wrapping import claim_files, is_base64_of_delivery, is_xml, names_of_claim_files
 from claim_pipeline.extract.zips import OLE2_MAGIC, ZIP_MAGIC, is_workbook, old_or_encrypted_workbook, open_zip
 from claim_pipeline.settings import Settings
 
-Kind = Literal["xml", "zip", "xlsx"]
+Kind = Literal["xml", "base64", "zip", "xlsx"]
 
-_XML_STARTS = (b"<", "<".encode("utf-16-le"), "<".encode("utf-16-be"))
-_BOMS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _MIB = 1 << 20
 
 
@@ -30,10 +28,18 @@ def read(path: Path, *, inbox_facility: str | None, limits: Settings) -> Extract
         )
     max_unpacked = limits.max_unpacked_mib * _MIB
     kind = kind_of(path, max_unpacked)
-    if kind == "xml":
+    if kind in ("xml", "base64") or (kind == "zip" and _holds_claim_xml(path, max_unpacked)):
         from claim_pipeline.extract import claim_xml
 
-        return claim_xml.read(path, inbox_facility=inbox_facility, max_claims=limits.max_claims)
+        with claim_files(path, max_unpacked) as files:
+            if not files:
+                raise _not_a_delivery("Trong base64 không có XML", "what the base64 holds is not XML")
+            return claim_xml.read_all(
+                files,
+                inbox_facility=inbox_facility,
+                max_claims=limits.max_claims,
+                max_claim_mib=limits.max_claim_mib,
+            )
     from claim_pipeline.extract import emr
 
     return emr.read(
@@ -46,7 +52,7 @@ def read(path: Path, *, inbox_facility: str | None, limits: Settings) -> Extract
 
 
 def kind_of(path: Path, max_unpacked: int) -> Kind:
-    """What a file is: "xml", "zip" or "xlsx". Raises Quarantined for anything else."""
+    """What a file is: "xml", "base64" (of XML or a zip), "zip" or "xlsx". Raises Quarantined for anything else."""
     with path.open("rb") as stream:
         head = stream.read(4096)
     if not head:
@@ -56,12 +62,23 @@ def kind_of(path: Path, max_unpacked: int) -> Kind:
             return "xlsx" if is_workbook(archive) else "zip"
     if head.startswith(OLE2_MAGIC):
         raise old_or_encrypted_workbook(path.read_bytes())
-    text = head
-    for mark in _BOMS:
-        text = text.removeprefix(mark)
-    if text.lstrip(b" \t\r\n").startswith(_XML_STARTS):
+    if is_xml(head):
         return "xml"
+    if is_base64_of_delivery(head):
+        return "base64"
     raise _not_a_delivery("Tệp không phải XML, zip hay xlsx", "the file is neither XML nor zip nor xlsx")
+
+
+def _holds_claim_xml(path: Path, max_unpacked: int) -> bool:
+    """Whether a zip holds claim XML; one with sheets of a known record system beside it is an export."""
+    from claim_pipeline.extract.profile import profiles
+
+    with open_zip(path, max_unpacked) as archive:
+        sheets = [Path(name) for name in archive.namelist()]
+        known = {name.lower() for profile in profiles() for name in profile.sheets}
+        if any(sheet.stem.strip().lower() in known and sheet.suffix.lower() in (".csv", ".xlsx") for sheet in sheets):
+            return False
+        return bool(names_of_claim_files(archive))
 
 
 def _not_a_delivery(

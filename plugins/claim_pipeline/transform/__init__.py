@@ -18,7 +18,8 @@ ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 
 
 def run(ws: Workspace) -> None:
-    """Writes `ws.submission`: the received bytes of claim XML; for an export of a record system, claim XML of its
+    """Writes `ws.submission`: the received bytes of claim XML, taken out of what they were wrapped in, the claims of
+    several files in one envelope; for an export of a record system, claim XML of its
     tables, which first get line numbers (STT) and the amounts that were left out; NGAYLAP is the day of receipt."""
     delivery = ws.delivery
     if (delivery.format or "").startswith("emr-"):
@@ -30,8 +31,17 @@ def run(ws: Workspace) -> None:
         received = datetime.fromisoformat(delivery.received_at) if delivery.received_at else datetime.now(ZONE)
         write_submission(ws.submission, tables, delivery.MA_CSKCB or "", received.astimezone(ZONE).strftime("%Y%m%d"))
     else:
+        from claim_pipeline.extract.wrapping import claim_files
+        from claim_pipeline.settings import settings
+
         aside = ws.submission.with_name(f".{ws.submission.name}.part")
-        shutil.copyfile(ws.source, aside)
+        with claim_files(ws.source, settings().max_unpacked_mib << 20) as files:
+            if len(files) == 1:
+                shutil.copyfile(files[0], aside)
+            else:
+                from claim_pipeline.transform.submission import join
+
+                join(files, aside)
         os.replace(aside, ws.submission)
     ws.delivery = replace(delivery, status="transformed")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,48 @@ def write_submission(
                         _write_claims(xml, claims, order["claim"].to_numpy()[part], layouts.to_numpy()[part])
             xml.write(etree.Element("CHUKYDONVI"))
     os.replace(aside, path)
+
+
+def join(files: list[Path], path: Path) -> None:
+    """Writes the claims of several claim XML files, as they are, into one envelope: that of the first, unsigned."""
+    heads = [dict.fromkeys(("MACSKCB", "NGAYLAP", "SOLUONGHOSO"), "") for _ in files]
+    for file, head in zip(files, heads, strict=True):
+        for _, element in _elements(file, (*head, "HOSO")):
+            if element.tag in head and not head[element.tag]:
+                head[element.tag] = (element.text or "").strip()
+    counts = [head["SOLUONGHOSO"] for head in heads]
+    count = str(sum(map(int, counts))) if all(c.isascii() and c.isdigit() for c in counts) else ""
+    with etree.xmlfile(str(path), encoding="utf-8") as xml:
+        xml.write_declaration()
+        with xml.element("GIAMDINHHS", nsmap=_NAMESPACES):
+            with xml.element("THONGTINDONVI"), xml.element("MACSKCB"):
+                xml.write(heads[0]["MACSKCB"])
+            with xml.element("THONGTINHOSO"):
+                for name, text in (("NGAYLAP", heads[0]["NGAYLAP"]), ("SOLUONGHOSO", count)):
+                    with xml.element(name):
+                        xml.write(text)
+                with xml.element("DANHSACHHOSO"):
+                    for file in files:
+                        for above, element in _elements(file, ("HOSO", "FILEHOSO")):
+                            if above == "DANHSACHHOSO":  # a FILEHOSO may lack its HOSO
+                                xml.write(element, with_tail=False)
+            xml.write(etree.Element("CHUKYDONVI"))
+
+
+def _elements(file: Path, tags: tuple[str, ...]) -> Iterator[tuple[str, etree._Element]]:
+    """Elements of a file that was read before, each with the name of what it stands in; freed once they were taken."""
+    from claim_pipeline.extract.claim_xml import PARSER_OPTIONS, outer_encoding
+
+    for _, element in etree.iterparse(
+        str(file), tag=tags, huge_tree=True, encoding=outer_encoding(file), **PARSER_OPTIONS
+    ):
+        parent = element.getparent()
+        above = str(parent.tag) if parent is not None else ""
+        yield above, element
+        if parent is not None and above == "DANHSACHHOSO":
+            element.clear()
+            while element.getprevious() is not None:
+                del parent[0]
 
 
 def _write_claims(
