@@ -39,7 +39,11 @@ def test_check_writes_the_report_and_nothing_else_to_standard_output(stage: Path
     assert report["schema"] == "giamdinh.report/1"
     assert report["delivery"]["status"] == "appraised"
     assert report["totals"]["claims"] == report["totals"]["accepted"]
-    assert report["skipped_rules"] == []
+    # no trust anchors were given, and a check knows no earlier deliveries
+    assert report["skipped_rules"] == [
+        {"rule": "SIG-002", "needs": "trust anchors"},
+        {"rule": "SIG-004", "needs": "history"},
+    ]
     created_on = report["delivery"]["received_at"]
     assert created_on.endswith("T23:59:00+07:00")
 
@@ -59,6 +63,8 @@ def test_several_files_make_an_array_and_the_highest_exit_code(stage: Path, tmp_
         "CAT-012",
         "PRICE-001",
         "PRICE-003",
+        "SIG-002",
+        "SIG-004",
     }
     assert bad["delivery"]["status"] == "quarantined"
     assert bad["delivery"]["reason"]["code"] == "STR-001"

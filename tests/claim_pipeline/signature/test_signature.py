@@ -168,9 +168,7 @@ def elements(draw: Any, depth: int = 3) -> str:
 
 
 @given(elements())
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @example('<a xmlns="urn:d"><b xmlns=""><a xmlns=""/></b></a>')
 def test_the_canonical_form_is_that_of_libxml2(tmp_path: Path, inner: str) -> None:
     source = tmp_path / "any.xml"
