@@ -294,14 +294,25 @@ def _file(file: etree._Element, decision: str, claim: int) -> Iterator[SchemaFau
     if text.startswith("<"):
         document = text.encode()
     else:
-        try:
-            document = pybase64.b64decode("".join(text.split()), validate=True)
-        except ValueError:
-            yield SchemaFault(
-                f"{decision}/{table}", claim, table, None, None, "", "nội dung mã hóa base64", "content in base64"
-            )
+        decoded = _decoded(text)
+        if decoded is None:
+            vi, en = "nội dung mã hóa base64", "content in base64"
+            yield SchemaFault(f"{decision}/{table}", claim, table, None, None, "", vi, en)
             return
+        document = decoded
     yield from judge(document.removeprefix(b"\xef\xbb\xbf").strip(), table, decision, claim)
+
+
+def _decoded(text: str) -> bytes | None:
+    """Base64 as it should be, or with white space in it; None for anything else."""
+    try:
+        return pybase64.b64decode(text, validate=True)
+    except ValueError:
+        pass
+    try:
+        return pybase64.b64decode("".join(text.split()), validate=True)
+    except ValueError:
+        return None
 
 
 def _place(path: str, layout: Table) -> tuple[int | None, str | None]:
