@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from claim_pipeline.errors import Quarantined
 from claim_pipeline.workspace import Workspace
 
 
@@ -17,7 +18,11 @@ def run(ws: Workspace) -> None:
 
     delivery = ws.delivery
     signature.run(ws)
-    found = read(signature.content(ws), inbox_facility=delivery.inbox_facility, limits=settings())
+    try:
+        found = read(signature.content(ws), inbox_facility=delivery.inbox_facility, limits=settings())
+    except Quarantined:
+        signature.forget(ws)
+        raise
     ws.write_tables(found.tables)
     ws.write_frame("findings-extract", found.findings)
     ws.delivery = replace(

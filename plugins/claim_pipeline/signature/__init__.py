@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from claim_pipeline.errors import OperatorError
+from claim_pipeline.errors import OperatorError, Quarantined
 from claim_rules.signature import INVALID, REPORT, REQUIRED, UNSIGNED, VALID, Signature
 
 if TYPE_CHECKING:
@@ -36,25 +36,44 @@ _STARTS = tuple("<".encode(encoding) for encoding in ("utf-8", "utf-16-le", "utf
 def run(ws: Workspace) -> None:
     """Verifies the signature inside `ws.source` (not yet whose it is) and keeps the result in the working folder.
 
-    Where it holds, `content(ws)` is from then on the file made of the signed bytes.
+    Where it holds, `content(ws)` is from then on the file made of the signed bytes. Claim XML inside base64 or a zip is
+    looked at like any other; of several files in one zip none can stand for the delivery.
     """
+    from claim_pipeline.extract.wrapping import claim_files
     from claim_pipeline.settings import settings
 
-    verified = ws.folder / CONTENT
-    verified.unlink(missing_ok=True)
+    forget(ws)
     result: dict[str, Any] = {"state": UNSIGNED}
-    if ws.source.stat().st_size <= settings().max_file_mib << 20 and may_be_signed(ws.source):
-        from claim_pipeline.signature.canonical import NotValid
-        from claim_pipeline.signature.verify import verify
-
+    if ws.source.stat().st_size <= settings().max_file_mib << 20:
         try:
-            found = verify(ws.source, verified)
-        except NotValid as error:
-            result = {"state": INVALID, "reason_vi": error.vi, "reason_en": error.en}
-        else:
-            if found is not None:
-                result = _as_json(found)
+            with claim_files(ws.source, settings().max_unpacked_mib << 20) as files:
+                if any(may_be_signed(file) for file in files):
+                    result = _look(files, ws.folder / CONTENT)
+        except Quarantined:
+            pass  # the reader will say so
     ws.write_json(RESULT, result)
+
+
+def forget(ws: Workspace) -> None:
+    """Takes the result of `run` back."""
+    (ws.folder / CONTENT).unlink(missing_ok=True)
+    (ws.folder / RESULT).unlink(missing_ok=True)
+
+
+def _look(files: list[Path], verified: Path) -> dict[str, Any]:
+    from claim_pipeline.signature.canonical import NotValid
+    from claim_pipeline.signature.verify import verify
+
+    try:
+        if len(files) > 1:
+            raise NotValid(
+                "Nhiều tệp đã ký trong một tệp nén: hãy gửi từng tệp riêng",
+                "there are several files in one zip: send each signed file by itself",
+            )
+        found = verify(files[0], verified)
+    except NotValid as error:
+        return {"state": INVALID, "reason_vi": error.vi, "reason_en": error.en}
+    return {"state": UNSIGNED} if found is None else _as_json(found)
 
 
 def content(ws: Workspace) -> Path:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
 import re
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -397,6 +399,21 @@ def test_a_claim_is_paperless_only_when_everything_holds(signed: Signed, pki: An
     assert revoked == (False, ["signature-untrusted"], ["SIG-002"], ["SIG-004"])
     bad = changed(signed("rsa", profile), "<SOLUONGHOSO>1<", "<SOLUONGHOSO>01<")
     assert told(bad, mine) == (False, ["signature-invalid"], ["SIG-001"], ["SIG-004"])
+
+
+def test_a_signed_file_inside_base64_or_a_zip(signed: Signed, pki: Any, tmp_path: Path) -> None:
+    path, reference, trust = signed("ec"), registered(pki.row("ec")), load(pki.root)
+    coded, packed, both = tmp_path / "coded.xml", tmp_path / "packed.zip", tmp_path / "both.zip"
+    coded.write_bytes(base64.encodebytes(path.read_bytes()))
+    for name, members in ((packed, [path]), (both, [path, signed("rsa")])):
+        with zipfile.ZipFile(name, "w", zipfile.ZIP_DEFLATED) as archive:
+            for member in members:
+                archive.write(member, member.name)
+    for wrapped in (coded, packed):
+        assert [claim["paperless"] for claim in report_of(wrapped, reference, trust)["claims"]] == [True]
+    report = report_of(both, reference, trust)
+    assert [finding["rule"] for finding in report["findings"] if finding["rule"].startswith("SIG")] == ["SIG-001"]
+    assert {reason for claim in report["claims"] for reason in claim["paperless_reasons"]} >= {"signature-invalid"}
 
 
 def test_policy_and_profile_of_a_facility(
