@@ -127,6 +127,24 @@ def test_no_claim_of_a_file_with_several_is_dropped(place: Path, hospital: Path,
     assert len(set(sent)) == count
 
 
+def test_a_claim_that_came_before_with_other_content_is_named(place: Path, hospital: Path) -> None:
+    document = with_claims(hospital, 3)
+    drop(place, etree.tostring(document), "first.xml")
+    steps.run_all("test")
+    content = claims_of(document)[1].find("FILEHOSO/NOIDUNGFILE")
+    head = etree.fromstring(base64.b64decode(content.text))
+    head.find("GHI_CHU").text = "Đã sửa"
+    content.text = base64.b64encode(etree.tostring(head)).decode()
+    drop(place, etree.tostring(document), "second.xml")
+    assert steps.run_all("test")["answered"] == 1
+    earlier, later = sorted(reports(place), key=lambda report: report["delivery"]["file"])
+    assert "SIG-004" in earlier["rules_run"]
+    assert [len(claim["findings"]) for claim in earlier["claims"]] == [0, 0, 0]
+    told = [[finding["rule"] for finding in claim["findings"]] for claim in later["claims"]]
+    assert told == [[], ["SIG-004"], []]
+    assert [claim["outcome"] for claim in later["claims"]] == ["accepted"] * 3
+
+
 def test_the_same_file_twice_is_one_result_and_a_repeat(place: Path, hospital: Path, dump: Any, url: str) -> None:
     drop(place, first_file(hospital))
     steps.run_all("test")
