@@ -8,7 +8,7 @@ export PYTHON UV_VERSION
 export PYTHONPATH := $(CURDIR):$(CURDIR)/plugins
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test check format bench lock schemas settings-table rule-book clean
+.PHONY: help demo up down test fuzz check format bench lock schemas settings-table rule-book clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -26,6 +26,9 @@ down: .venv/runtime.stamp ## stops what `make up` started
 test: .venv/dev.stamp ## every test
 	@scripts/install_test_packages.sh
 	$(BIN)/python -m pytest $(ARGS)
+
+fuzz: .venv/dev.stamp ## damages claim files and reads them, RUNS=… times with SEED=… (default: 100,000 times, another seed each time)
+	GIAMDINH_FUZZ_RUNS=$(or $(RUNS),100000) GIAMDINH_FUZZ_SEED=$(or $(SEED),random) $(BIN)/python -m pytest tests/faults -q -s
 
 check: .venv/dev.stamp ## style, types and import arrows
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""The command line: `giamdinh check`, `run`, `simulate`, `rules`, `sign`, `verify`."""
+"""The command line: `giamdinh check`, `run`, `simulate`, `rules`, `convert`, `sign`, `verify`."""
 
 from __future__ import annotations
 
@@ -33,6 +33,12 @@ class Form(StrEnum):
     json = "json"
     html = "html"
     xlsx = "xlsx"
+
+
+class Target(StrEnum):
+    d130 = "130"
+    d4750 = "4750"
+    d3176 = "3176"
 
 
 class Profile(StrEnum):
@@ -291,18 +297,35 @@ def verify(
     raise typer.Exit(0 if good else 1)
 
 
+@app.command()
+def convert(
+    file: Annotated[Path, typer.Argument(help="Tệp cần chuyển · delivery to convert")],
+    to: Annotated[Target, typer.Option(help="Quyết định · decision whose layout is wanted")],
+    out: Annotated[Path, typer.Option(help="Ghi tệp XML vào · write the claim XML to")],
+) -> None:
+    """Chuyển hồ sơ sang cấu trúc của Quyết định khác. Writes a delivery in the layout of another decision.
+
+    What the layout cannot hold is listed on standard error. Exit: 0 written, 2 the file cannot be read."""
+    from claim_pipeline.convert import convert as make
+
+    try:
+        losses = make(file, to.value, out)
+    except FileNotFoundError:
+        _say(f"Không có tệp {file.name}.", f"There is no file {file.name}.")
+        raise typer.Exit(2) from None
+    except GiamdinhError as error:
+        _tell(error)
+        raise typer.Exit(2) from None
+    for message_vi, message_en in losses:
+        _say(message_vi, message_en)
+
+
 def _not_built(name: str) -> None:
     _say(f"Lệnh {name} chưa có ở phiên bản này.", f"The command {name} is not built yet.")
     raise typer.Exit(2)
 
 
 _LATER = {"allow_extra_args": True, "ignore_unknown_options": True}
-
-
-@app.command(context_settings=_LATER, hidden=True)
-def convert() -> None:
-    """Not built yet."""
-    _not_built("convert")
 
 
 @app.command(context_settings=_LATER, hidden=True)

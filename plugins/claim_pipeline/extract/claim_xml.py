@@ -163,6 +163,41 @@ def _joined(parts: list[Extracted]) -> Extracted:
     )
 
 
+def read_document(path: Path) -> tuple[str, pd.DataFrame, pd.DataFrame]:
+    """A file of XML0 (check-in) or XML12 (medical assessment), which stand on their own and are not appraised.
+
+    Returns the table's name, its rows (columns as in ClaimTables, `claim` 0) and the elements that the dictionary
+    lacks (ClaimTables.unknown). Raises Quarantined where the file is none of these or cannot be read.
+    """
+    try:
+        root = etree.fromstring(_in_utf8(path.read_bytes()), etree.XMLParser(encoding="utf-8", **PARSER_OPTIONS))
+    except (etree.XMLSyntaxError, UnicodeDecodeError):
+        root = None
+    if root is None or root.tag not in OTHER_ROOTS or root.getroottree().docinfo.internalDTD is not None:
+        raise _not_a_document(" hoặc ".join(OTHER_ROOTS.values()), " or ".join(OTHER_ROOTS.values()))
+    name = OTHER_ROOTS[str(root.tag)]
+    for signature in root.findall("CHUKYDONVI"):
+        root.remove(signature)
+    unknown = UnknownElements()
+    columns = TableColumns(name, column_names(name), unknown)
+    try:
+        for number, (elements, texts) in enumerate(_listed(root, 0, dictionary.table(name), unknown), start=1):
+            columns.add(0, number, elements, texts)
+    except _Unreadable as error:
+        raise _not_a_document(f"{name}: {error.vi}", f"{name}: {error.en}") from None
+    return name, columns.frame(), unknown.frame()
+
+
+def _not_a_document(vi: str, en: str) -> Quarantined:
+    return Quarantined(
+        "STR-001",
+        f"Tệp không đọc được như {vi}",
+        f"the file cannot be read as {en}",
+        "Xuất lại tệp theo cấu trúc quy định",
+        "export the file again in the prescribed structure",
+    )
+
+
 class _Reader:
     def __init__(self, path: Path, inbox_facility: str | None, max_claims: int, max_claim_mib: int) -> None:
         self.path = path
@@ -549,7 +584,7 @@ class _Reader:
             root = self._parsed(document)
         if table.row_element is None:
             return _single(root, name, table.root)
-        return self._listed(root, claim, table)
+        return _listed(root, claim, table, self.unknown)
 
     def _parsed(self, document: bytes) -> etree._Element:
         try:
@@ -570,39 +605,6 @@ class _Reader:
                 f"Nội dung không phải XML UTF-8 đúng cú pháp (dòng {line}, cột {column})",
                 f"the content is not well-formed UTF-8 XML (line {line}, column {column})",
             ) from None
-
-    def _listed(self, root: etree._Element, claim: int, table: dictionary.Table) -> list[Row]:
-        """Rows of a table with a list; the list may also be the root itself, as in exports of Decision 4210's style."""
-        if root.tag == table.list_element:
-            holder = etree.Element(table.root)
-            holder.append(root)
-            root = holder
-        elif root.tag != table.root:
-            raise _wrong_root(root, table.root)
-        if _NESTED[True](root):
-            raise _Unreadable("Một trường có phần tử con", "a field holds elements")
-        if _STRAY_TEXT[True](root):
-            raise _Unreadable("Có chữ nằm ngoài các trường", "text stands outside of the fields")
-        rows: list[Row] = []
-        for part in root:
-            if part.tag == table.list_element:
-                if not len(part) and (part.text or "").strip():
-                    raise _Unreadable("Có chữ nằm ngoài các trường", "text stands outside of the fields")
-                for row in part:
-                    if row.tag != table.row_element:
-                        raise _Unreadable(
-                            f"{table.list_element} có phần tử không phải {table.row_element}",
-                            f"{table.list_element} holds an element that is not {table.row_element}",
-                        )
-                    rows.append(_row(row))
-            elif len(part):
-                raise _Unreadable(
-                    f"{table.root} có phần tử không phải {table.list_element}",
-                    f"{table.root} holds an element that is not {table.list_element}",
-                )
-            else:
-                self.unknown.add(claim, table.name, 0, str(part.tag), part.text or "")
-        return rows
 
     def _find(
         self, claim: int | None, rule: str, severity: str, table: str | None, vi: str, en: str, **more: str | None
@@ -758,6 +760,40 @@ def _single(root: etree._Element, name: str, expected: str) -> list[Row]:
     if _STRAY_TEXT[False](root):
         raise _Unreadable("Có chữ nằm ngoài các trường", "text stands outside of the fields")
     return [_row(root)] if len(root) or name == "XML1" else []
+
+
+def _listed(root: etree._Element, claim: int, table: dictionary.Table, unknown: UnknownElements) -> list[Row]:
+    """Rows of a table with a list; the list may also be the root itself, as in exports of Decision 4210's style."""
+    if root.tag == table.list_element:
+        holder = etree.Element(table.root)
+        holder.append(root)
+        root = holder
+    elif root.tag != table.root:
+        raise _wrong_root(root, table.root)
+    if _NESTED[True](root):
+        raise _Unreadable("Một trường có phần tử con", "a field holds elements")
+    if _STRAY_TEXT[True](root):
+        raise _Unreadable("Có chữ nằm ngoài các trường", "text stands outside of the fields")
+    rows: list[Row] = []
+    for part in root:
+        if part.tag == table.list_element:
+            if not len(part) and (part.text or "").strip():
+                raise _Unreadable("Có chữ nằm ngoài các trường", "text stands outside of the fields")
+            for row in part:
+                if row.tag != table.row_element:
+                    raise _Unreadable(
+                        f"{table.list_element} có phần tử không phải {table.row_element}",
+                        f"{table.list_element} holds an element that is not {table.row_element}",
+                    )
+                rows.append(_row(row))
+        elif len(part):
+            raise _Unreadable(
+                f"{table.root} có phần tử không phải {table.list_element}",
+                f"{table.root} holds an element that is not {table.list_element}",
+            )
+        else:
+            unknown.add(claim, table.name, 0, str(part.tag), part.text or "")
+    return rows
 
 
 def _wrong_root(root: etree._Element, expected: str) -> _Unreadable:

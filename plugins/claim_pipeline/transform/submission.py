@@ -55,6 +55,17 @@ def write_submission(
     os.replace(aside, path)
 
 
+def write_document(path: Path, name: str, rows: pd.DataFrame, decision: str = dictionary.DECISIONS[-1]) -> None:
+    """Writes a file of XML0 or XML12, unsigned. rows: as `claim_xml.read_document` gives them."""
+    aside = path.with_name(f".{path.name}.part")
+    table = dictionary.table(name, decision)
+    text = table_documents(rows.assign(claim=0), table)[0][1] if len(rows) else f"<{table.root}></{table.root}>"
+    closing = f"</{table.root}>"
+    signed = text.removesuffix(closing) + "<CHUKYDONVI/>" + closing
+    aside.write_text(f"<?xml version='1.0' encoding='utf-8'?>\n{signed}", "utf-8")
+    os.replace(aside, path)
+
+
 def join(files: list[Path], path: Path) -> None:
     """Writes the claims of several claim XML files, as they are, into one envelope: that of the first, unsigned."""
     heads = [dict.fromkeys(("MACSKCB", "NGAYLAP", "SOLUONGHOSO"), "") for _ in files]

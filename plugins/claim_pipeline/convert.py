@@ -1,0 +1,102 @@
+"""Writes any delivery that can be read as claim XML in the layout of one decision."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from claim_pipeline.errors import Quarantined
+from claim_rules.dictionary import label_en, label_vi
+from claim_rules.versions import Loss
+from claim_rules.versions import convert as convert_tables
+
+_TEXTS = {
+    "claim": (
+        "{values} hồ sơ không đọc được: không có trong tệp mới.",
+        "{values} claims could not be read: they are not in the new file.",
+    ),
+    "table": (
+        "{table}: Quyết định {to} không có bảng này; {values} dòng bị bỏ.",
+        "{table}: Decision {to} does not have this table; {values} rows are left out.",
+    ),
+    "element": (
+        "{table}.{vi}: Quyết định {to} không có trường này; {values} giá trị bị bỏ.",
+        "{table}.{en}: Decision {to} does not have this field; {values} values are left out.",
+    ),
+    "unknown": (
+        "{table}.{vi}: không Quyết định nào có trường này; {values} giá trị bị bỏ.",
+        "{table}.{en}: no decision has this field; {values} values are left out.",
+    ),
+    "code": (
+        "{table}.{vi}: {values} mã không có mã tương ứng ở Quyết định {to}; để trống.",
+        "{table}.{en}: {values} codes have no counterpart in Decision {to}; left blank.",
+    ),
+    "time": (
+        "{table}.{vi}: Quyết định {to} chỉ ghi ngày; {values} giá trị mất giờ phút.",
+        "{table}.{en}: Decision {to} has the day alone; {values} values lose their time.",
+    ),
+    "not-allowed": (
+        "{table}.{vi}: {values} mã không có trong danh mục của Quyết định {to}; giữ nguyên.",
+        "{table}.{en}: {values} codes are not in the list of Decision {to}; kept as they are.",
+    ),
+    "too-long": (
+        "{table}.{vi}: {values} giá trị dài hơn Quyết định {to} cho phép; giữ nguyên.",
+        "{table}.{en}: {values} values are longer than Decision {to} allows; kept as they are.",
+    ),
+}
+
+
+def convert(file: Path, to: str, out: Path) -> list[tuple[str, str]]:
+    """Writes the claims of a delivery (or a file of XML0 or XML12) to `out`, unsigned.
+
+    Returns what the layout cannot hold, in Vietnamese and English; see claim_rules.versions.Loss. An export of a record
+    system first gets the amounts that it left out. Raises Quarantined where the file cannot be read as a whole or no
+    claim in it can.
+    """
+    from claim_pipeline.extract import source
+    from claim_pipeline.settings import settings
+    from claim_pipeline.transform import ZONE, number_rows
+    from claim_pipeline.transform.submission import write_submission
+    from claim_rules.benefit import fill_amounts
+
+    try:
+        found = source.read(file, inbox_facility=None, limits=settings())
+    except Quarantined as error:
+        if error.code == "not-a-claim":
+            return _document(file, to, out)
+        raise
+    tables = found.tables
+    if found.format.startswith("emr-"):
+        tables = fill_amounts(number_rows(tables))
+    converted, losses = convert_tables(tables, to)
+    if converted.claims.empty:
+        raise Quarantined(
+            "STR-002",
+            "Không đọc được hồ sơ nào trong tệp",
+            "no claim of the file can be read",
+            "Chạy giamdinh check để xem lỗi của từng hồ sơ",
+            "run giamdinh check to see what is wrong with each claim",
+        )
+    created_on = found.created_on or datetime.now(ZONE).strftime("%Y%m%d")
+    write_submission(out, converted, found.MA_CSKCB, created_on, to)
+    return [_text(loss, to) for loss in losses]
+
+
+def _document(file: Path, to: str, out: Path) -> list[tuple[str, str]]:
+    from claim_pipeline.extract.claim_xml import read_document
+    from claim_pipeline.transform.submission import write_document
+
+    name, rows, unknown = read_document(file)
+    write_document(out, name, rows, to)
+    counts = unknown.groupby("element").size()
+    return [_text(Loss("unknown", name, str(element), int(count)), to) for element, count in counts.items()]
+
+
+def _text(loss: Loss, to: str) -> tuple[str, str]:
+    def named(label: str) -> str:
+        return loss.element if label == loss.element else f"{loss.element} ({label})"
+
+    vi, en = named(label_vi(loss.element, loss.table)), named(label_en(loss.element, loss.table))
+    told = {"table": loss.table, "values": loss.values, "to": to, "vi": vi, "en": en}
+    message_vi, message_en = _TEXTS[loss.kind]
+    return message_vi.format(**told), message_en.format(**told)
