@@ -201,15 +201,20 @@ def _envelope_words() -> dict[str, tuple[str, str]]:
 
 
 def judge_tables(tables: ClaimTables) -> Iterator[SchemaFault]:
-    """The faults of claim tables, each claim in its own decision, as they would be written."""
+    """The faults of claim tables, each claim in its own decision, as they would be written.
+
+    Rows of Decision 4210 that were translated to newer elements are passed over: they are no longer what was sent.
+    """
     decisions = tables.claims.set_index("claim")["decision"]
     for name, frame in tables.items():
         of_row = frame["claim"].map(decisions)
         for decision in dictionary.DECISIONS:
             rows = frame[of_row == decision]
-            if len(rows) and name in dictionary.tables(decision):
-                for claim, text in table_documents(rows, dictionary.table(name, decision)):
-                    yield from judge(text.encode(), name, decision, claim)
+            layout = dictionary.tables(decision).get(name)
+            if not len(rows) or layout is None or (decision == "4210" and not set(layout.names) <= set(frame.columns)):
+                continue
+            for claim, text in table_documents(rows, layout):
+                yield from judge(text.encode(), name, decision, claim)
 
 
 def judge_workspace(ws: Workspace) -> Iterator[SchemaFault]:
@@ -217,8 +222,10 @@ def judge_workspace(ws: Workspace) -> Iterator[SchemaFault]:
     XML whose envelope is not the prescribed one, of its claim tables."""
     tables = ws.read_tables()
     decisions = [None if value != value else str(value) for value in tables.claims["decision"]]
-    if (ws.delivery.format or "").startswith("xml") and _is_plain(ws.source, len(decisions)):
-        return judge_submission(ws.source, decisions)
+    if (ws.delivery.format or "").startswith("xml"):
+        source = _unwrapped(ws)
+        if _is_plain(source, len(decisions)):
+            return judge_submission(source, decisions)
     return judge_tables(tables)
 
 
@@ -260,6 +267,20 @@ def _parsed(document: bytes) -> etree._Element | None:
 
 def _at(values: Sequence[str | None], position: int) -> str | None:
     return values[position] if position < len(values) else None
+
+
+def _unwrapped(ws: Workspace) -> Path:
+    """The delivery, or what it holds where all of it is base64 once more."""
+    with ws.source.open("rb") as stream:
+        head = stream.read(64)
+    if b"<" in head:
+        return ws.source
+    content = _decoded(ws.source.read_text("ascii", "replace").strip())
+    if content is None:
+        return ws.source
+    inside = ws.folder / "unwrapped.xml"
+    inside.write_bytes(content)
+    return inside
 
 
 def _is_plain(path: Path, claims: int) -> bool:

@@ -381,6 +381,14 @@ def test_documents_as_they_are_met_are_judged_too(tmp_path: Path) -> None:
         assert found == ["MA_TAI_NAN"]
 
 
+def test_a_delivery_in_base64_once_more_is_judged_as_what_it_holds(faulty: Path, tmp_path: Path) -> None:
+    ws = Workspace(tmp_path / "ws")
+    ws.source.write_bytes(pybase64.encodebytes(faulty.read_bytes()))
+    ws.write_tables(cases.base_claim())
+    ws.delivery = Delivery("sai.txt", "0" * 64, "27001", format="xml-3176")
+    assert [fault.field for fault in schema.judge_workspace(ws)] == ["MA_TAI_NAN", "DU_PHONG"]
+
+
 def test_claims_of_several_decisions_are_each_judged_by_their_own(tmp_path: Path) -> None:
     claims = pd.DataFrame(
         {
