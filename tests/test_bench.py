@@ -33,7 +33,12 @@ def test_every_stage_is_measured_beside_the_floor(tmp_path: Path):
     steps = ["extract", "transform", "validate", "appraise", "record", "respond"]
     assert [row["stage"] for row in rows if row["data"] == "XML 3176"] == ["floor", *steps, "all stages"]
     assert [row["stage"] for row in rows if row["data"] == "EMR CSV"] == [*steps, "all stages"]
-    assert [row["stage"] for row in rows if row["data"] == "XML 3176, written"] == ["floor", "schema"]
+    assert [row["stage"] for row in rows if row["data"] == "XML 3176, written"] == [
+        "floor",
+        "schema",
+        "read",
+        "write",
+    ]
     assert all(row["claims"] == 40 for row in rows)
     floor, *_, together = (row for row in rows if row["data"] == "XML 3176")
     assert floor["to_floor"] == 1.0

@@ -29,7 +29,8 @@ PIECES = [
     b"<?", b"?>", b"\0", b"\r", b"\r\n", b"\xff", b"\xc3", b"\xef\xbb\xbf", b"\xff\xfe",
     b"\xed\xa0\x80", b"\xef\xbf\xbe",
     b"=", b" ", b'a="1"', b"xmlns='u'", b"a:", b"STT", b"MA_LK", b"HOSO", b"<HOSO>", b"</HOSO>", b"FILEHOSO",
-    b"NOIDUNGFILE", b"LOAIHOSO", b"XML1", b"XML2", b"<!DOCTYPE a>", b'<?xml version="1.0" encoding="utf-16"?>', b"TONG_HOP",
+    b"NOIDUNGFILE", b"LOAIHOSO", b"XML1", b"XML2", b"<!DOCTYPE a>",
+    b'<?xml version="1.0" encoding="utf-16"?>', b"TONG_HOP",
     b"\xcc\x81", b"<CHI_TIET_THUOC>", b"</CHI_TIET_THUOC>", b"0" * 3000, b"MA_THE", b"T_TONGCHI", b"PK\x03\x04",
 ]  # fmt: skip
 
