@@ -131,7 +131,9 @@ def test_a_rule_that_raises_refers_its_claims_and_stops_no_other(broken_rule: Ca
     assert appraisal.failed == [{"rule": "TIME-001", "error": "ZeroDivisionError"}]
     assert "TIME-001" not in appraisal.rules_run
     assert "TIME-002" in appraisal.rules_run
-    result = outcome.fold(tables, appraisal, catalogue.complete(appraisal.findings, tables), signature_reasons=["unsigned"])
+    result = outcome.fold(
+        tables, appraisal, catalogue.complete(appraisal.findings, tables), signature_reasons=["unsigned"]
+    )
     assert result.claims["outcome"].tolist()[0] == "referred"
     assert json.loads(result.claims["referral_reasons"].iloc[0]) == ["rule-error:TIME-001"]
     assert "BEN-001" in result.findings["rule"].tolist()
