@@ -28,7 +28,7 @@ test: .venv/dev.stamp ## every test
 	$(BIN)/python -m pytest $(ARGS)
 
 fuzz: .venv/dev.stamp ## damages claim files and reads them, RUNS=… times with SEED=… (default: 100,000 times, another seed each time)
-	GIAMDINH_FUZZ_RUNS=$(or $(RUNS),100000) GIAMDINH_FUZZ_SEED=$(or $(SEED),random) $(BIN)/python -m pytest tests/faults -q -s
+	FUZZ_RUNS=$(or $(RUNS),100000) FUZZ_SEED=$(or $(SEED),random) $(BIN)/python -m pytest tests/faults -q -s
 
 check: .venv/dev.stamp ## style, types and import arrows
 	$(BIN)/ruff check .

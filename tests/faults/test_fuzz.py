@@ -19,8 +19,8 @@ from claim_pipeline.extract.plain import PlainRows
 from claim_pipeline.settings import Settings
 from claim_rules import dictionary
 
-RUNS = int(os.environ.get("GIAMDINH_FUZZ_RUNS", "500"))
-SEED = os.environ.get("GIAMDINH_FUZZ_SEED", "20260701")
+RUNS = int(os.environ.get("FUZZ_RUNS", "500"))
+SEED = os.environ.get("FUZZ_SEED", "20260701")
 if SEED == "random":
     SEED = str(random.SystemRandom().randrange(10**9))
 
