@@ -86,7 +86,7 @@ def corrupted(changes: list[tuple[tuple[str, str], int, Any]]) -> ClaimTables:
     return ClaimTables(BASE.claims, tables)
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.sampled_from(FIELDS), st.integers(0, 1), VALUES), min_size=1, max_size=6), st.booleans())
 def test_any_value_in_any_field(changes: list[tuple[tuple[str, str], int, Any]], checked: bool) -> None:
     tables = corrupted(changes)
