@@ -56,8 +56,8 @@ declare(
     found_by="extract",
     title_vi="Các bảng trong một hồ sơ",
     title_en="The tables inside one claim",
-    message_vi="Bảng (LOAIHOSO) trong hồ sơ không hợp lệ: {observed}.",
-    message_en="The tables (LOAIHOSO) of the claim are not valid: {observed}.",
+    message_vi="Các bảng (LOAIHOSO) trong hồ sơ không hợp lệ.",
+    message_en="The tables (LOAIHOSO) of the claim are not valid.",
     basis=ENVELOPE,
 )
 declare(

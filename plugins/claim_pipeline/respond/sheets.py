@@ -207,6 +207,6 @@ def _summary(out: _Book, report: dict[str, Any]) -> None:
         )
     if report["skipped_rules"]:
         row += 1
-        line("Quy tắc chưa chạy vì thiếu danh mục / Rules not run", "Cần có / Needs", style=out.head)
+        line("Quy tắc chưa chạy vì thiếu dữ liệu / Rules not run", "Cần có / Needs", style=out.head)
         for skipped in report["skipped_rules"]:
             line(f"{skipped['rule']} — {words.rule_title(skipped['rule']).vi}", skipped["needs"])

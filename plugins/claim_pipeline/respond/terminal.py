@@ -34,7 +34,7 @@ def render(report: dict[str, Any]) -> str:
             more = len(group.rows) - ROWS_PER_RULE
             out.append(f"  … và {more} dòng khác / and {more} more (--format html, xlsx, json)")
     if report["skipped_rules"]:
-        out += ["", "Quy tắc chưa chạy vì thiếu danh mục / Rules not run, reference data missing:"]
+        out += ["", "Quy tắc chưa chạy vì thiếu dữ liệu / Rules not run, what they need is missing:"]
         needs: dict[str, list[str]] = {}
         for skipped in report["skipped_rules"]:
             needs.setdefault(skipped["needs"], []).append(skipped["rule"])
