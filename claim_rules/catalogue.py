@@ -56,10 +56,6 @@ class Rule:
     decisions: tuple[str, ...] = ("130", "4750", "3176")
     check: Check | None = field(default=None, compare=False, repr=False)
 
-    @property
-    def family(self) -> str:
-        return self.id.rpartition("-")[0]
-
 
 _BOOK: dict[str, Rule] = {}
 

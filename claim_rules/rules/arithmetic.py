@@ -78,12 +78,7 @@ def _in_scope_findings(rule_id: str, case: Case, table: str, less_is_fine: pd.Se
     # support given to the facility comes off the total before the rate (benefit law, step 5 b)
     other = lines["T_NGUONKHAC"]
     after_support = money.product(
-        money.product(
-            lines["SO_LUONG"], lines["DON_GIA_BH"], lines["TYLE_TT_DV"], divisor=benefit.PRICE_TO_AMOUNT * benefit.FULL
-        )
-        - other.to_numpy(),
-        lines["TYLE_TT_BH"],
-        divisor=benefit.FULL,
+        benefit.priced_amount(lines) - other.to_numpy(), lines["TYLE_TT_BH"], divisor=benefit.FULL
     )
     supported = (other > 0) & (np.abs(claimed - after_support) <= tolerance)
     return concat(
