@@ -1,0 +1,8 @@
+"""Faults planted in good claims, each with every finding that follows from it: one module per subject.
+
+A module of faults exports FAULTS (rule id -> Fault); planting.py merges them and plants.
+"""
+
+from claim_simulator.faults.planting import RULES, TRUTH_COLUMNS, Plan, Planted, carries, plant
+
+__all__ = ["RULES", "TRUTH_COLUMNS", "Plan", "Planted", "carries", "plant"]

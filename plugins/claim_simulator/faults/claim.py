@@ -1,0 +1,135 @@
+"""One claim whose cells can be changed, and what a fault is: what the fault modules are written with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from claim_rules import money
+from claim_rules.frames import ClaimTables
+from claim_simulator.catalogue import Catalogue
+from claim_simulator.deliveries import COMPUTED
+
+Truth = tuple[str, int | None, str]
+"""(table, line or None for a finding of the claim, rule)."""
+
+
+class Claim:
+    """One claim whose cells can be changed; rows count from 0, the number of a row in a report is one more."""
+
+    def __init__(self, claim: int, sheets: Sheets, lists: Catalogue, rng: np.random.Generator) -> None:
+        self.number = claim
+        self.lists = lists
+        self.rng = rng
+        self._sheets = sheets
+        self.damage: tuple[str, str] | None = None
+        self.unknown_card = False
+        self.card_end: int | None = None
+        self.decision: str | None = None
+
+    def rows(self, table: str) -> range:
+        """Rows of a table."""
+        return range(self._sheets.count(table, self.number))
+
+    def get(self, table: str, name: str, row: int = 0) -> str:
+        return str(self._sheets.column(table, name)[self._sheets.start(table, self.number) + row])
+
+    def put(self, table: str, name: str, value: str, row: int = 0) -> None:
+        self._sheets.column(table, name)[self._sheets.start(table, self.number) + row] = value
+
+    def amount(self, table: str, name: str, row: int = 0) -> int:
+        """An amount in 1/100 đồng."""
+        return int(Decimal(self.get(table, name, row)) * 100)
+
+    def put_amount(self, table: str, name: str, value: int, row: int = 0) -> None:
+        self.put(table, name, money.amount_text(value), row)
+
+    def add(self, table: str, name: str, more: int, row: int = 0) -> None:
+        self.put_amount(table, name, self.amount(table, name, row) + more, row)
+
+    def lines(self) -> Iterator[tuple[str, int]]:
+        """All rows of XML2 and XML3."""
+        for table in ("XML2", "XML3"):
+            for row in self.rows(table):
+                yield table, row
+
+    def pick(self, rows: list[Any]) -> Any:
+        return rows[int(self.rng.integers(0, len(rows)))]
+
+    def some(self, low: int, high: int) -> int:
+        """A random amount in whole thousands of đồng, in 1/100 đồng."""
+        return int(self.rng.integers(low, high)) * 100_000
+
+    def blank_computed(self) -> None:
+        """Empties every computed cell, so that the benefit law fills it anew."""
+        for table, names in COMPUTED.items():
+            for row in self.rows(table):
+                for name in names:
+                    self.put(table, name, "", row)
+
+    @property
+    def tolerance(self) -> int:
+        """Tolerance of the claim's totals, 1/100 đồng."""
+        return 100 * len(list(self.lines()))
+
+    @property
+    def other_money(self) -> bool:
+        return any(self.amount(table, "T_NGUONKHAC", row) for table, row in self.lines())
+
+    def everywhere(self, name: str, value: str) -> None:
+        """Sets an element of XML1 and its copies in the papers."""
+        for table in ("XML1", "XML13", "XML14"):
+            if len(self.rows(table)) and self._sheets.has(table, name):
+                self.put(table, name, value)
+
+
+class Sheets:
+    """Claim tables as arrays of Python texts: single cells can be changed."""
+
+    def __init__(self, tables: ClaimTables) -> None:
+        self._tables = tables
+        self._claims = {name: frame["claim"].to_numpy() for name, frame in tables.items()}
+        self._columns: dict[tuple[str, str], np.ndarray] = {}
+
+    def has(self, table: str, name: str) -> bool:
+        return table in self._tables and name in self._tables[table].columns
+
+    def start(self, table: str, claim: int) -> int:
+        return int(np.searchsorted(self._claims[table], claim))
+
+    def count(self, table: str, claim: int) -> int:
+        if table not in self._claims:
+            return 0
+        return int(np.searchsorted(self._claims[table], claim, side="right")) - self.start(table, claim)
+
+    def column(self, table: str, name: str) -> np.ndarray:
+        key = (table, name)
+        if key not in self._columns:
+            self._columns[key] = self._tables[table][name].to_numpy(dtype="object", copy=True)
+        return self._columns[key]
+
+    def tables(self) -> ClaimTables:
+        frames = {name: frame.copy() for name, frame in self._tables.items()}
+        for (table, name), values in self._columns.items():
+            frames[table][name] = pd.Series(values, index=frames[table].index, dtype="str")
+        return ClaimTables(self._tables.claims.copy(), frames, self._tables.unknown)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """How one rule's fault is planted.
+
+    possible: which claims of the facts it fits. plant: changes the claim, returns the findings. refill: computed cells
+    are emptied before and filled after. xml_only, needs_amounts: deliveries that can carry it.
+    """
+
+    possible: Callable[[pd.DataFrame], pd.Series]
+    plant: Callable[[Claim], list[Truth]]
+    refill: bool = False
+    xml_only: bool = False
+    needs_amounts: bool = False

@@ -1,0 +1,61 @@
+"""What the choice of faults needs to know of the claims."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from claim_rules import benefit
+from claim_rules.frames import ClaimTables
+from claim_rules.lines import build
+
+ON_PAPER = ("QN", "HC", "LS", "XK", "CY", "CA")
+"""Card groups that the register need not know."""
+
+
+def facts(tables: ClaimTables) -> pd.DataFrame:
+    """What the choice of faults needs to know of each claim (index: its position)."""
+    claims = build(tables)
+    visits, lines = claims.visits, claims.lines
+    expected = benefit.expected_rates(claims)
+    held = benefit.cards(visits)
+
+    def count(where: pd.Series) -> pd.Series:
+        return where.groupby(lines["claim"]).sum().reindex(visits.index, fill_value=0)
+
+    out = pd.DataFrame(index=visits.index)
+    drug, service = lines["table"] == "XML2", (lines["table"] == "XML3") & (lines["MA_VAT_TU"] == "")
+    paid, alone = lines["T_BHTT"] > 0, lines["T_NGUONKHAC"] == 0
+    tested = service & lines["MA_NHOM"].isin(["1", "2", "3"])
+    unpaid = lines["THANH_TIEN_BV"] - lines["THANH_TIEN_BH"]
+    part = (lines["PHAM_VI"] == "1") & paid & alone & (unpaid >= 100_000)
+    out["drugs"] = count(drug & alone)
+    out["services"] = count((lines["table"] == "XML3") & alone)
+    out["paid_drugs"], out["paid_services"] = count(drug & paid), count(service & paid)
+    out["paid_tests"] = count(tested & paid)
+    out["part_drugs"], out["part_services"] = count(drug & part), count((lines["table"] == "XML3") & part)
+    out["surgery"] = count(service & (lines["MA_NHOM"] == "8"))
+    out["rows"] = visits["lines"]
+    for name in ("T_BHTT", "T_BNCCT"):
+        out[name] = claims.sums(name)
+    out["small"] = expected.small
+    rate = expected.rate.fillna(0).astype("int64").groupby(lines["claim"])
+    out["rate"], out["one_rate"] = rate.max(), rate.max() == rate.min()
+    out["least_rate"] = rate.min()
+    route = benefit.route_factors(visits)
+    out["plain_route"] = (route["factor"].fillna(0) == 100) & ~route["full"]
+    out["card_rate"] = held.groupby("claim")["rate"].max().reindex(visits.index).fillna(0).astype("int64")
+    out["single_card"] = ~visits["MA_THE_BHYT"].str.contains(";", regex=False)
+    out["registered_card"] = out["single_card"] & ~visits["MA_THE_BHYT"].str.startswith(ON_PAPER)
+    out["waived"] = visits["NGAY_MIEN_CCT"] != ""
+    out["inpatient"] = visits["inpatient"]
+    out["loai"] = visits["MA_LOAI_KCB"]
+    out["child_card"] = visits["MA_THE_BHYT"].str.startswith("TE")
+    for name in ("XML4", "XML5", "XML7", "XML13", "XML14"):
+        has = set(tables[name]["claim"]) if name in tables else set()
+        out[name] = out.index.isin(has)
+    return out
+
+
+def every_claim(known: pd.DataFrame) -> pd.Series:
+    """Of a fault that fits each claim."""
+    return pd.Series(True, index=known.index)
