@@ -70,14 +70,15 @@ def _rows(name: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def in_newer_terms(tables: ClaimTables) -> ClaimTables:
+def in_newer_terms(tables: ClaimTables, *, throughout: bool = False) -> ClaimTables:
     """The same claims with the elements and codes of the newer decisions where they are of Decision 4210.
 
     Elements that only 4210 has are gone from the frames afterwards. A code without a counterpart becomes "", and so
     does what 4210 does not say. THANH_TIEN_BH is computed where THANH_TIEN is quantity × price. `decision` of a claim
-    stays; tables without such a claim come back as they are.
+    stays; tables without such a claim come back as they are, unless `throughout` says that they are part of a delivery
+    that has some: then they lose these elements too.
     """
-    if not tables.claims["decision"].eq(OLDEST).any():
+    if not throughout and not tables.claims["decision"].eq(OLDEST).any():
         return tables
     old = tables.claims.loc[tables.claims["decision"].eq(OLDEST), "claim"]
     changed = {}

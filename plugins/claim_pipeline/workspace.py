@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from claim_rules.frames import ClaimTables, empty_claims
-from claim_rules.versions import in_newer_terms
+from claim_rules.versions import OLDEST, in_newer_terms
 
 
 @dataclass
@@ -106,14 +108,35 @@ class Workspace:
         (claim_rules.versions); the files hold them as they were sent, and so the dictionary check sees them."""
         if not self.has_frame("claims"):
             return ClaimTables(empty_claims())
-        present = sorted(self.folder.glob("XML*.parquet"), key=lambda p: int(p.stem[3:]))
-        return in_newer_terms(
-            ClaimTables(
-                self.read_frame("claims"),
-                {path.stem: pd.read_parquet(path) for path in present},
-                self.read_frame("unknown"),
-            )
-        )
+        frames = {name: self.read_frame(name) for name in self._present()}
+        return in_newer_terms(ClaimTables(self.read_frame("claims"), frames, self.read_frame("unknown")))
+
+    def chunks(self, claims: int = 2_000, *, as_sent: bool = False) -> Iterator[ClaimTables]:
+        """What `read_tables` gives, so many claims at a time in order of their position; memory does not grow with
+        their number. Positions (`claim`) stay those of the delivery; a table that no claim of a chunk has is absent
+        from it. Nothing where there are no claims. as_sent: claims of Decision 4210 as they are in the files."""
+        from claim_pipeline.table_files import RowsByClaim
+
+        if not self.has_frame("claims"):
+            return
+        every = self.read_frame("claims")
+        mixed = not as_sent and bool(every["decision"].eq(OLDEST).any())
+        with ExitStack() as opened:
+            rows = {
+                name: opened.enter_context(closing(RowsByClaim(self.folder / f"{name}.parquet")))
+                for name in (*self._present(), "unknown")
+            }
+            for start in range(0, len(every), claims):
+                some = every.iloc[start : start + claims].reset_index(drop=True)
+                end = int(some["claim"].iloc[-1]) + 1
+                frames = {name: one.before(end) for name, one in rows.items()}
+                unknown = frames.pop("unknown")
+                chunk = ClaimTables(some, {name: frame for name, frame in frames.items() if len(frame)}, unknown)
+                yield in_newer_terms(chunk, throughout=True) if mixed else chunk
+
+    def _present(self) -> list[str]:
+        """Claim tables of which there is a file, in their order."""
+        return [path.stem for path in sorted(self.folder.glob("XML*.parquet"), key=lambda path: int(path.stem[3:]))]
 
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)

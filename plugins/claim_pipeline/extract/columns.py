@@ -63,9 +63,9 @@ class UnknownElements:
             self._flush()
 
     def frame(self) -> pd.DataFrame:
-        """All of them, by claim and table in the order they came."""
+        """All of them by claim, those of one claim as they came."""
         self._flush()
-        return frame(pa.Table.from_batches(self._chunks))
+        return frame(pa.Table.from_batches(self._chunks)).sort_values("claim", kind="stable", ignore_index=True)
 
     def _flush(self) -> None:
         claim, table, row, element, value = zip(*self._rows, strict=True) if self._rows else ((),) * 5
