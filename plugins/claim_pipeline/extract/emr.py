@@ -12,13 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from claim_pipeline.errors import Quarantined
+from claim_pipeline.extract.assemble import claims_of, orphans, structure
 from claim_pipeline.extract.columns import LAYOUTS, TEXT, column_names, frame, text_column
 from claim_pipeline.extract.profile import Profile, profiles
 from claim_pipeline.extract.result import Extracted
 from claim_pipeline.extract.sheets import Export, Sheet, open_export
 from claim_rules import dictionary
-from claim_rules.findings import REJECT_CLAIM, WARN, concat, findings
-from claim_rules.frames import CLAIM_COLUMNS, ClaimTables
+from claim_rules.findings import concat
+from claim_rules.frames import ClaimTables
 
 KEY = "MA_LK"
 _MOST_SHARED = 1_000_000  # rows that may be given to several claims because these have the same MA_LK
@@ -118,7 +119,7 @@ class _Reader:
             rows = self._joined(self._rows(sheets[name], name), claims, name)
             if len(rows):
                 tables[self.profile.sheets[name].table] = rows
-        self._structure(claims, tables)
+        self.found += structure(claims, tables)
         tables = {name: tables[name] for name in dictionary.CLAIM_TABLES if name in tables}
         return Extracted(
             ClaimTables(claims, tables),
@@ -155,53 +156,15 @@ class _Reader:
         return table.filter(pa.array(~blank)) if blank.any() else table
 
     def _claims(self, encounters: pd.DataFrame) -> pd.DataFrame:
-        ma_lk = encounters[KEY].str.strip()
-        facilities = encounters["MA_CSKCB"].fillna("").str.strip()
-        facility = self.inbox_facility
-        if not facility:
-            counts = facilities[facilities != ""].value_counts()
-            if counts.empty:
-                raise Quarantined(
-                    "STR-001",
-                    f"Không biết cơ sở: cột MA_CSKCB của bảng {self.profile.claim_sheet} thiếu hoặc trống",
-                    f"the facility is unknown: column MA_CSKCB of sheet {self.profile.claim_sheet} is missing or blank",
-                    "Điền MA_CSKCB rồi gửi lại",
-                    "fill in MA_CSKCB and send it again",
-                    format=self.format,
-                    read_claims=len(encounters),
-                )
-            facility = str(min(counts.index[counts == counts.iloc[0]]))
-        day = encounters["NGAY_RA"].fillna("").str.strip().str[:8]
-        real = day.str.fullmatch("[0-9]{8}")
-        claims = pd.DataFrame(
-            {
-                "claim": encounters["claim"],
-                "MA_LK": ma_lk.where(ma_lk != ""),
-                "MA_CSKCB": facility,
-                "decision": np.select(
-                    [~real | (day >= "20250101"), day >= "20240701"], [LAYOUTS[0], LAYOUTS[1]], LAYOUTS[2]
-                ),
-                "readable": True,
-            }
-        ).astype(CLAIM_COLUMNS)
-        other = (facilities != "") & (facilities != facility)
-        self.found.append(
-            findings(
-                pd.DataFrame(
-                    {
-                        "claim": encounters.loc[other, "claim"],
-                        "rule": "STR-015",
-                        "severity": REJECT_CLAIM,
-                        "table": "XML1",
-                        "field": "MA_CSKCB",
-                        "observed": facilities[other],
-                        "expected": facility,
-                        "detail_vi": "MA_CSKCB của hồ sơ khác cơ sở của tệp",
-                        "detail_en": "MA_CSKCB of the claim is not the facility of the file",
-                    }
-                )
-            )
+        sheet = self.profile.claim_sheet
+        claims, found = claims_of(
+            encounters,
+            inbox_facility=self.inbox_facility,
+            place_vi=f"cột MA_CSKCB của bảng {sheet}",
+            place_en=f"column MA_CSKCB of sheet {sheet}",
+            format=self.format,
         )
+        self.found.append(found)
         return claims
 
     def _joined(self, rows: pa.Table, claims: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -219,50 +182,18 @@ class _Reader:
         pairs = lines.merge(known, left_on="key", right_on=KEY).sort_values(["claim", "line"])
         strangers = len(lines) - pairs["line"].nunique()
         if strangers:
+            main = self.profile.claim_sheet
             self.found.append(
-                findings(
-                    [
-                        {
-                            "rule": "STR-005",
-                            "severity": WARN,
-                            "table": self.profile.sheets[name].table,
-                            "field": KEY,
-                            "observed": str(strangers),
-                            "expected": "0",
-                            "detail_vi": f"bảng {name} có {strangers} dòng mà MA_LK không có trong bảng "
-                            f"{self.profile.claim_sheet}; các dòng này không thuộc hồ sơ nào",
-                            "detail_en": f"sheet {name} has {strangers} rows whose MA_LK is not in sheet "
-                            f"{self.profile.claim_sheet}; they belong to no claim",
-                        }
-                    ]
+                orphans(
+                    self.profile.sheets[name].table,
+                    strangers,
+                    f"bảng {name} có {strangers} dòng mà MA_LK không có trong bảng {main}; "
+                    "các dòng này không thuộc hồ sơ nào",
+                    f"sheet {name} has {strangers} rows whose MA_LK is not in sheet {main}; they belong to no claim",
                 )
             )
         number = pairs.groupby("claim").cumcount() + 1
         return _keyed(rows.take(pa.array(pairs["line"].to_numpy())), pairs["claim"].to_numpy(), number.to_numpy())
-
-    def _structure(self, claims: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> None:
-        """STR-004: a claim without any line, or with two records of a table that has but one."""
-        with_lines = pd.concat(
-            [tables[name]["claim"] for name in ("XML2", "XML3") if name in tables] or [claims["claim"][:0]]
-        )
-        without = claims.loc[~claims["claim"].isin(with_lines), "claim"]
-        self._refuse(claims, without, None, "Không có dòng XML2 hay XML3 nào", "there is no line of XML2 or XML3")
-        for name, rows in tables.items():
-            if dictionary.table(name).row_element is None:
-                self._refuse(
-                    claims,
-                    rows.loc[rows["row"] == 2, "claim"],
-                    name,
-                    f"{name} có nhiều hơn một bản ghi cho một hồ sơ",
-                    f"{name} has more than one record for a claim",
-                )
-
-    def _refuse(self, claims: pd.DataFrame, which: pd.Series, table: str | None, vi: str, en: str) -> None:
-        claims.loc[claims["claim"].isin(which), "readable"] = False
-        rows = pd.DataFrame(
-            {"claim": which, "rule": "STR-004", "severity": REJECT_CLAIM, "detail_vi": vi, "detail_en": en}
-        )
-        self.found.append(findings(rows.assign(table=table) if table else rows))
 
     def _stop(self, vi: str, en: str, next_vi: str, next_en: str) -> Any:
         raise Quarantined("not-a-delivery", vi, en, next_vi, next_en, format=self.format, ma_cskcb=self.inbox_facility)
