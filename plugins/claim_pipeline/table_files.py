@@ -11,6 +11,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from claim_pipeline.extract.result import Summary, together, with_facility
+from claim_rules.frames import ClaimTables
+
 _GROUP_ROWS = 10_000  # least rows of a row group: many small ones cost memory for what is known of each
 _BATCH_ROWS = 5_000
 
@@ -91,6 +94,44 @@ def _fitted(table: pa.Table, schema: pa.Schema) -> pa.Table:
     for name, kind in absent.items():
         table = table.append_column(name, pa.nulls(len(table), kind))
     return table.cast(schema)
+
+
+class TableFiles:
+    """Claim tables and the reader's findings in a working folder, written chunk by chunk (a sink of the readers). Until
+    `finish` nothing of them is to be seen; where the context ends before, nothing stays."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._claims: list[pd.DataFrame] = []  # a hundred bytes of each, and their facility may be told last
+        self._files: dict[str, FrameFile] = {}
+
+    def __enter__(self) -> TableFiles:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._files.values():
+            file.discard()
+
+    def add(self, tables: ClaimTables) -> None:
+        self._claims.append(tables.claims)
+        for name, frame in (*tables.items(), ("unknown", tables.unknown)):
+            self._file(name).add(frame)
+
+    def add_findings(self, findings: pd.DataFrame) -> None:
+        self._file("findings-extract").add(findings)
+
+    def finish(self, summary: Summary) -> None:
+        """Puts the files in place of those that there were."""
+        claims = self._file("claims")
+        claims.add(with_facility(together(self._claims), summary.MA_CSKCB))
+        for old in self._folder.glob("XML*.parquet"):
+            if old.stem not in self._files:
+                old.unlink()
+        for file in self._files.values():
+            file.finish()
+
+    def _file(self, name: str) -> FrameFile:
+        return self._files.setdefault(name, FrameFile(self._folder / f"{name}.parquet"))
 
 
 class RowsByClaim:

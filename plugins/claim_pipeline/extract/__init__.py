@@ -13,24 +13,25 @@ def run(ws: Workspace) -> None:
     the signed bytes alone) and writes the claim tables, `findings-extract.parquet` and what the delivery
     says of itself. Raises Quarantined where the delivery cannot be taken; then nothing is written."""
     from claim_pipeline import signature
-    from claim_pipeline.extract.source import read
+    from claim_pipeline.extract.source import read_into
     from claim_pipeline.settings import settings
+    from claim_pipeline.table_files import TableFiles
 
     delivery = ws.delivery
     signature.run(ws)
     try:
-        found = read(signature.content(ws), inbox_facility=delivery.inbox_facility, limits=settings())
+        with TableFiles(ws.folder) as into:
+            found = read_into(signature.content(ws), into, inbox_facility=delivery.inbox_facility, limits=settings())
+            into.finish(found)
     except Quarantined:
         signature.forget(ws)
         raise
-    ws.write_tables(found.tables)
-    ws.write_frame("findings-extract", found.findings)
     ws.delivery = replace(
         delivery,
         MA_CSKCB=delivery.inbox_facility or found.MA_CSKCB,
         format=found.format,
         declared_claims=found.declared_claims,
-        read_claims=len(found.tables.claims),
+        read_claims=found.read_claims,
         created_on=found.created_on,
         signed=found.signed,
         unknown_columns=found.unknown_columns,

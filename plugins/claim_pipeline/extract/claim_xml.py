@@ -22,7 +22,7 @@ from claim_pipeline.extract.columns import (
     legacy_column_names,
 )
 from claim_pipeline.extract.plain import PlainRows, Row
-from claim_pipeline.extract.result import Extracted
+from claim_pipeline.extract.result import Collected, Extracted, Sink, Summary, together
 from claim_rules import dictionary
 from claim_rules.findings import REJECT_CLAIM, WARN, findings
 from claim_rules.frames import CLAIM_COLUMNS, ClaimTables
@@ -61,6 +61,10 @@ _SIXTEEN_BITS = (  # how a document in UTF-16 begins
     (b"\x00<", "utf-16-be"),
 )
 _MIB = 1 << 20
+CHUNK_CLAIMS = 1_000
+"""Claims that are handed over together, unless they are large."""
+
+_CHUNK_BYTES = 32 * _MIB  # of the file
 _NAMED_UNKNOWN = 50  # unknown elements that a report names
 _NESTED = {True: etree.XPath("boolean(*/*/*/*)"), False: etree.XPath("boolean(*/*)")}
 _STRAY_TEXT = {
@@ -86,10 +90,12 @@ class _Metered:
         self._stream = stream
         self._limit = limit
         self._taken = 0
+        self.since_chunk = 0
 
     def read(self, size: int = -1) -> bytes:
         piece = self._stream.read(size)
         self._taken += len(piece)
+        self.since_chunk += len(piece)
         if self._taken > self._limit:
             raise _TooLarge
         return piece
@@ -105,23 +111,28 @@ class _TooLarge(Exception):
 def read(
     path: Path, *, inbox_facility: str | None = None, max_claims: int = 200_000, max_claim_mib: int = 64
 ) -> Extracted:
-    """All claims of a claim XML file.
+    """All claims of a claim XML file, in memory; see `read_into`."""
+    into = Collected()
+    found = read_into([path], into, inbox_facility=inbox_facility, max_claims=max_claims, max_claim_mib=max_claim_mib)
+    return into.extracted(found)
+
+
+def read_into(
+    paths: list[Path], into: Sink, *, inbox_facility: str | None, max_claims: int, max_claim_mib: int
+) -> Summary:
+    """Reads the claims of one or several claim XML files as those of one delivery, chunk by chunk.
 
     inbox_facility: MA_CSKCB of the inbox that it came through. max_claim_mib: no claim may take more bytes. What the
     reader decides about defects is in contracts, report, STR-001 to STR-004 and STR-015. Raises Quarantined where the
-    delivery as a whole cannot be taken.
+    delivery as a whole cannot be taken, which may be after some chunks of it were.
     """
-    return _Reader(path, inbox_facility, max_claims, max_claim_mib).read()
-
-
-def read_all(paths: list[Path], *, inbox_facility: str | None, max_claims: int, max_claim_mib: int) -> Extracted:
-    """The claims of several files as those of one delivery, one file after the other; see `read`."""
-    parts: list[Extracted] = []
-    left = max_claims
+    parts: list[Summary] = []
+    taken = 0
     for path in paths:
-        parts.append(read(path, inbox_facility=inbox_facility, max_claims=left, max_claim_mib=max_claim_mib))
-        left -= len(parts[-1].tables.claims)
-        if parts[-1].MA_CSKCB != parts[0].MA_CSKCB:
+        part = _Reader(path, into, taken, inbox_facility, max_claims - taken, max_claim_mib).read()
+        parts.append(part)
+        taken += part.read_claims
+        if part.MA_CSKCB != parts[0].MA_CSKCB:
             raise Quarantined(
                 "STR-001",
                 "Các tệp XML trong zip thuộc nhiều cơ sở khác nhau",
@@ -129,37 +140,15 @@ def read_all(paths: list[Path], *, inbox_facility: str | None, max_claims: int, 
                 "Gửi riêng tệp của từng cơ sở",
                 "send the files of each facility on their own",
             )
-    return parts[0] if len(parts) == 1 else _joined(parts)
-
-
-def _joined(parts: list[Extracted]) -> Extracted:
-    starts = [sum(len(part.tables.claims) for part in parts[:at]) for at in range(len(parts))]
-
-    def moved(frames: list[pd.DataFrame]) -> pd.DataFrame:
-        placed = zip(frames, starts, strict=True)
-        shifted = [frame.assign(claim=frame["claim"] + start) for frame, start in placed if len(frame)]
-        return pd.concat(shifted, ignore_index=True) if shifted else frames[0]
-
-    frames = {}
-    for name in dictionary.CLAIM_TABLES:
-        columns = [part.tables[name].columns for part in parts if name in part.tables]
-        if columns:
-            widest = max(columns, key=len)
-            frames[name] = moved(
-                [(part.tables[name] if name in part.tables else pd.DataFrame(columns=widest)) for part in parts]
-            ).reindex(columns=widest)
-    formats = Counter(part.format for part in parts)
     declared = [part.declared_claims for part in parts]
-    unknown = moved([part.tables.unknown for part in parts])
-    return Extracted(
-        ClaimTables(moved([part.tables.claims for part in parts]), frames, unknown),
-        moved([part.findings for part in parts]),
-        formats.most_common(1)[0][0],
+    return Summary(
+        Counter(part.format for part in parts).most_common(1)[0][0],
         parts[0].MA_CSKCB,
+        taken,
         None if None in declared else sum(filter(None, declared)),
         next((part.created_on for part in parts if part.created_on), None),
         all(part.signed for part in parts),
-        unknown_names(unknown),
+        _least({name for part in parts for name in part.unknown_columns or ()}) or None,
     )
 
 
@@ -199,8 +188,15 @@ def _not_a_document(vi: str, en: str) -> Quarantined:
 
 
 class _Reader:
-    def __init__(self, path: Path, inbox_facility: str | None, max_claims: int, max_claim_mib: int) -> None:
+    """Reads one file. Claims, tables, unknown and findings hold only what no chunk has taken yet."""
+
+    def __init__(
+        self, path: Path, into: Sink, first: int, inbox_facility: str | None, max_claims: int, max_claim_mib: int
+    ) -> None:
         self.path = path
+        self.into = into
+        self.first = first  # position of this file's first claim in the delivery
+        self.read_claims = 0
         self.inbox_facility = inbox_facility
         self.max_claims = max_claims
         self.max_claim_mib = max_claim_mib
@@ -210,37 +206,41 @@ class _Reader:
         self.wrapped = True
         self.findings: list[dict[str, Any]] = []
         self.claims: list[tuple[str | None, str | None, bool]] = []  # MA_LK, decision, readable
-        self.facilities: list[str] = []  # XML1.MA_CSKCB of each claim, "" where there is none
+        self.elsewhere: list[tuple[int, str]] = []  # claims whose XML1.MA_CSKCB is not the MACSKCB known by then
+        self.decisions: Counter[str] = Counter()
         self.unknown = UnknownElements()
+        self.unknown_names: list[str] = []
         self.tables: dict[tuple[str, bool], TableColumns] = {}  # by name and whether in the layout of 4210
         self.plain: dict[str, PlainRows] = {}
         self.parser = etree.XMLParser(encoding="utf-8", huge_tree=True, **PARSER_OPTIONS)
 
     # --- the envelope -----------------------------------------------------------------------------------------
 
-    def read(self) -> Extracted:
+    def read(self) -> Summary:
         self._check_prolog()
         collecting = gc.isenabled()
         gc.disable()  # millions of texts are made and none is part of a cycle: looking for one took a third of the time
         try:
             for files in self._claims():
-                if len(self.claims) >= self.max_claims:
+                if self.read_claims >= self.max_claims:
                     raise Quarantined(
                         "too-large",
                         f"Tệp có hơn {self.max_claims} hồ sơ",
                         f"the file holds more than {self.max_claims} claims",
                         "Chia thành nhiều tệp nhỏ hơn rồi gửi lại",
                         "send it again as several smaller files",
-                        read_claims=len(self.claims),
+                        read_claims=self.read_claims,
                     )
                 self._claim(files)
+                if len(self.claims) >= CHUNK_CLAIMS or self.metered.since_chunk >= _CHUNK_BYTES:
+                    self._give_chunk()
         except etree.XMLSyntaxError as error:
             self._not_well_formed(error)
         except _TooLarge:
             self._stop(
                 "too-large",
-                f"Hồ sơ thứ {len(self.claims) + 1} lớn hơn {self.max_claim_mib} MiB",
-                f"claim {len(self.claims) + 1} is larger than {self.max_claim_mib} MiB",
+                f"Hồ sơ thứ {self.read_claims + 1} lớn hơn {self.max_claim_mib} MiB",
+                f"claim {self.read_claims + 1} is larger than {self.max_claim_mib} MiB",
                 "Kiểm tra nội dung của hồ sơ này rồi gửi lại",
                 "check what this claim holds and send the file again",
             )
@@ -297,7 +297,7 @@ class _Reader:
         tags = ("HOSO", "FILEHOSO", "MACSKCB", "NGAYLAP", "SOLUONGHOSO", "CHUKYDONVI", "DANHSACHHOSO")
         bare: list[etree._Element] = []  # FILEHOSO without a HOSO around them
         with self.path.open("rb") as stream:
-            metered = _Metered(stream, self.max_claim_mib * _MIB)
+            metered = self.metered = _Metered(stream, self.max_claim_mib * _MIB)
             for _, element in etree.iterparse(
                 metered, events=("end",), tag=tags, huge_tree=True, encoding=self.encoding, **PARSER_OPTIONS
             ):
@@ -343,7 +343,7 @@ class _Reader:
         entries = getattr(error, "error_log", None)
         kind = entries.last_error.type_name if entries is not None and entries.last_error is not None else "ERR_UNKNOWN"
         line, column = error.position
-        whole = len(self.claims)
+        whole = self.read_claims
         raise Quarantined(
             "STR-001",
             f"Tệp XML không đúng cú pháp đến hết tệp (dòng {line}, cột {column}: {kind}); "
@@ -367,7 +367,7 @@ class _Reader:
             format=form,
             ma_cskcb=self._facility(),
             declared_claims=self._declared(),
-            read_claims=len(self.claims),
+            read_claims=self.read_claims,
         )
 
     def _facility(self) -> str | None:
@@ -377,10 +377,39 @@ class _Reader:
         told = self.seen["SOLUONGHOSO"]
         return int(told[0]) if len(told) == 1 and re.fullmatch(r"[0-9]{1,9}", told[0]) else None
 
-    def _result(self) -> Extracted:
+    def _give_chunk(self) -> None:
+        """Hands over the claims read since the last chunk."""
+        ma_lk, decision, readable = zip(*self.claims, strict=True)
+        end = self.first + self.read_claims
+        claims = pd.DataFrame(
+            {
+                "claim": range(end - len(self.claims), end),
+                "MA_LK": ma_lk,
+                "MA_CSKCB": self._facility(),
+                "decision": decision,
+                "readable": readable,
+            }
+        ).astype(CLAIM_COLUMNS)
+        frames = {}
+        for name in dictionary.CLAIM_TABLES:
+            found = [self.tables[key].frame() for key in ((name, False), (name, True)) if key in self.tables]
+            if found:
+                frames[name] = found[0] if len(found) == 1 else _together(found)
+        unknown = self.unknown.frame()
+        self.unknown_names = _least({*self.unknown_names, *_names(unknown)})
+        self.claims, self.tables, self.unknown = [], {}, UnknownElements()
+        self.metered.since_chunk = 0
+        self.into.add(ClaimTables(claims, frames, unknown))
+        self._give_findings()
+
+    def _give_findings(self) -> None:
+        self.into.add_findings(findings(self.findings))
+        self.findings = []
+
+    def _result(self) -> Summary:
         facility = self._facility()
         declared = self._declared()
-        read = len(self.claims)
+        read = self.read_claims
         if facility is None or len(set(self.seen["MACSKCB"])) > 1:
             self._stop(
                 "STR-001",
@@ -413,23 +442,11 @@ class _Reader:
                 "Kiểm tra tệp có thiếu hồ sơ không, rồi xuất và gửi lại",
                 "check whether claims are missing, then export and send the file again",
             )
+        if self.claims:
+            self._give_chunk()
         self._delivery_findings(declared, read)
-        decisions = Counter(decision for _, decision, _ in self.claims if decision)
-        most = (
-            max(decisions, key=lambda d: (decisions[d], -DECISIONS_READ.index(d))) if decisions else DECISIONS_READ[0]
-        )
-        ma_lk, decision, readable = zip(*self.claims, strict=True)
-        claims = pd.DataFrame(
-            {
-                "claim": range(read),
-                "MA_LK": ma_lk,
-                "MA_CSKCB": facility,
-                "decision": decision,
-                "readable": readable,
-            }
-        ).astype(CLAIM_COLUMNS)
-        for claim, own in enumerate(self.facilities):
-            if own and own != facility:
+        for claim, own in self.elsewhere:
+            if own != facility:
                 self._find(
                     claim,
                     "STR-015",
@@ -441,22 +458,20 @@ class _Reader:
                     observed=own,
                     expected=facility,
                 )
-        unknown = self.unknown
-        frames = {}
-        for name in dictionary.CLAIM_TABLES:
-            found = [self.tables.pop(key).frame() for key in ((name, False), (name, True)) if key in self.tables]
-            if found:
-                frames[name] = found[0] if len(found) == 1 else _together(found)
-        strangers = unknown.frame()
-        return Extracted(
-            ClaimTables(claims, frames, strangers),
-            findings(self.findings),
+                if len(self.findings) >= CHUNK_CLAIMS:
+                    self._give_findings()
+        self._give_findings()
+        most = max(
+            self.decisions, key=lambda d: (self.decisions[d], -DECISIONS_READ.index(d)), default=DECISIONS_READ[0]
+        )
+        return Summary(
             f"xml-{most}",
             facility,
+            read,
             declared,
             next(filter(None, self.seen["NGAYLAP"]), None),
             self.signed,
-            unknown_names(strangers),
+            self.unknown_names,
         )
 
     def _delivery_findings(self, declared: int | None, read: int) -> None:
@@ -509,7 +524,7 @@ class _Reader:
     # --- one claim --------------------------------------------------------------------------------------------
 
     def _claim(self, files: list[etree._Element]) -> None:
-        claim = len(self.claims)
+        claim = self.first + self.read_claims
         rows: dict[str, list[Row]] = {}
         sent: Counter[str] = Counter()
         broken: set[str] = set()
@@ -563,8 +578,13 @@ class _Reader:
                     columns = self.tables[name, legacy] = TableColumns(name, names, self.unknown)
                 for number, (elements, texts) in enumerate(found, start=1):
                     columns.add(claim, number, elements, texts)
-        self.facilities.append(_first(rows.get("XML1", []), "MA_CSKCB") or "")
+        own = _first(rows.get("XML1", []), "MA_CSKCB")
+        if own and own != self._facility():
+            self.elsewhere.append((claim, own))
+        if decision:
+            self.decisions[decision] += 1
         self.claims.append((_ma_lk(rows), decision, readable))
+        self.read_claims += 1
 
     def _table(self, claim: int, name: str, content: etree._Element) -> list[Row]:
         """Rows of the table document that a NOIDUNGFILE holds, as base64, text or element."""
@@ -711,18 +731,21 @@ def _in_utf8(document: bytes) -> bytes:
     return document
 
 
-def unknown_names(unknown: pd.DataFrame) -> list[str] | None:
-    """Elements that no decision has, as a report names them ("XML3.TEN_KHO"); None if there are none."""
+def _names(unknown: pd.DataFrame) -> Iterator[str]:
+    """Elements that no decision has, as a report names them ("XML3.TEN_KHO")."""
     distinct = unknown[["table", "element"]].drop_duplicates()
-    names = sorted({f"{table}.{element[:100]}" for table, element in distinct.itertuples(index=False, name=None)})
-    return names[:_NAMED_UNKNOWN] or None
+    for table, element in distinct.itertuples(index=False, name=None):
+        yield f"{table}.{element[:100]}"
+
+
+def _least(names: set[str]) -> list[str]:
+    """As many of the names as a report gives."""
+    return sorted(names)[:_NAMED_UNKNOWN]
 
 
 def _together(frames: list[pd.DataFrame]) -> pd.DataFrame:
     """Frames of one table with all their columns, by claim and row."""
-    frames = sorted(frames, key=lambda frame: -frame.shape[1])
-    whole = pd.concat([frames[0], frames[1].reindex(columns=frames[0].columns)], ignore_index=True)
-    return whole.sort_values(["claim", "row"], ignore_index=True)
+    return together(frames).sort_values(["claim", "row"], ignore_index=True)
 
 
 def _decode(text: str) -> bytes:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from claim_pipeline.errors import Quarantined
-from claim_pipeline.extract.result import Extracted
+from claim_pipeline.extract.result import Collected, Extracted, Sink, Summary
 from claim_pipeline.extract.wrapping import claim_files, is_base64_of_delivery, is_xml, names_of_claim_files
 from claim_pipeline.extract.zips import OLE2_MAGIC, ZIP_MAGIC, is_workbook, old_or_encrypted_workbook, open_zip
 from claim_pipeline.settings import Settings
@@ -17,7 +17,14 @@ _MIB = 1 << 20
 
 
 def read(path: Path, *, inbox_facility: str | None, limits: Settings) -> Extracted:
-    """One delivery as claim tables. Raises Quarantined where it cannot be taken."""
+    """One delivery as claim tables, in memory; see `read_into`."""
+    into = Collected()
+    return into.extracted(read_into(path, into, inbox_facility=inbox_facility, limits=limits))
+
+
+def read_into(path: Path, into: Sink, *, inbox_facility: str | None, limits: Settings) -> Summary:
+    """Reads one delivery: claim XML chunk by chunk, anything else in one piece. Raises Quarantined where it cannot be
+    taken; what went into the sink until then is void."""
     if path.stat().st_size > limits.max_file_mib * _MIB:
         raise Quarantined(
             "too-large",
@@ -34,21 +41,25 @@ def read(path: Path, *, inbox_facility: str | None, limits: Settings) -> Extract
         with claim_files(path, max_unpacked) as files:
             if not files:
                 raise _not_a_delivery("Trong base64 không có XML", "what the base64 holds is not XML")
-            return claim_xml.read_all(
+            return claim_xml.read_into(
                 files,
+                into,
                 inbox_facility=inbox_facility,
                 max_claims=limits.max_claims,
                 max_claim_mib=limits.max_claim_mib,
             )
     from claim_pipeline.extract import emr
 
-    return emr.read(
+    found = emr.read(
         path,
         workbook=kind == "xlsx",
         inbox_facility=inbox_facility,
         max_claims=limits.max_claims,
         max_unpacked=max_unpacked,
     )
+    into.add(found.tables)
+    into.add_findings(found.findings)
+    return found.summary
 
 
 def kind_of(path: Path, max_unpacked: int) -> Kind:
