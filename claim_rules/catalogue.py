@@ -101,11 +101,11 @@ def version() -> str:
     digest = hashlib.sha256()
     for entry in book().values():
         digest.update(json.dumps({**asdict(entry), "check": None}, sort_keys=True, default=str).encode())
-    for package in ("claim_rules.law", "claim_rules.rules"):
+    for package in ("claim_rules.law", "claim_rules.rules", "claim_rules.benefit"):
         for item in sorted(resources.files(package).iterdir(), key=lambda item: item.name):
             if item.name.endswith((".yaml", ".py")):
                 digest.update(item.read_bytes())
-    for name in ("benefit", "engine", "lines", "money", "outcome", "reference"):
+    for name in ("engine", "lines", "money", "options", "outcome", "reference"):
         digest.update(resources.files("claim_rules").joinpath(f"{name}.py").read_bytes())
     return digest.hexdigest()[:12]
 
