@@ -17,8 +17,9 @@ demo: .venv/runtime.stamp ## the whole way once: simulated hospitals, real Airfl
 	@$(BIN)/python scripts/demo.py
 
 # `make up EMPTY=1` starts without the simulated hospitals.
-up: .venv/runtime.stamp ## Airflow with live inboxes on http://localhost:8080 (PORT=…), in the background until `make down`
-	@$(BIN)/python scripts/serve.py up --port $(or $(PORT),8080) $(if $(EMPTY),--empty)
+up: .venv/runtime.stamp ## Airflow with live inboxes on http://localhost:8080 (PORT=…), SFTP on 2222 (SFTP_PORT=…), until `make down`
+	@$(BIN)/python scripts/serve.py up --port $(or $(PORT),8080) --sftp-port $(or $(SFTP_PORT),2222) \
+		$(if $(EMPTY),--empty)
 
 down: .venv/runtime.stamp ## stops what `make up` started
 	@$(BIN)/python scripts/serve.py down

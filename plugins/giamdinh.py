@@ -320,6 +320,98 @@ def convert(
         _say(message_vi, message_en)
 
 
+sftp = typer.Typer(help="Cửa SFTP cho các cơ sở. The SFTP server for facilities.", invoke_without_command=True)
+app.add_typer(sftp, name="sftp")
+
+
+@sftp.callback()
+def sftp_serve(context: typer.Context) -> None:
+    """Chạy máy chủ SFTP ở đây cho đến khi dừng. Serves SFTP in the foreground until it is stopped."""
+    if context.invoked_subcommand is not None:
+        return
+    from claim_pipeline.settings import settings
+    from claim_pipeline.sftp import server
+
+    known = settings()
+    logging.getLogger("claim_pipeline.sftp").setLevel(logging.INFO)
+
+    def ready(port: int, fingerprint: str) -> None:
+        _say(
+            f"SFTP đang chạy: sftp -P {port} <mã CSKCB>@{known.sftp_host}. Khóa máy chủ: {fingerprint}",
+            f"SFTP listens: sftp -P {port} <facility code>@{known.sftp_host}. Host key: {fingerprint}",
+        )
+
+    try:
+        server.serve(known, ready)
+    except GiamdinhError as error:
+        _tell(error)
+        raise typer.Exit(2) from None
+
+
+@sftp.command("add")
+def sftp_add(
+    facility: Annotated[str, typer.Argument(help="Mã CSKCB · facility code")],
+    key: Annotated[list[Path] | None, typer.Option(help="Tệp khóa công khai OpenSSH · public key file")] = None,
+) -> None:
+    """Tạo tài khoản, hoặc đổi mật khẩu, hoặc thêm khóa. Makes an account, or gives it a new password or another key.
+
+    Without --key: makes a password and prints it, this once."""
+    import secrets
+
+    from claim_pipeline.settings import settings
+    from claim_pipeline.sftp.accounts import Accounts, public_key
+
+    password = None if key else secrets.token_urlsafe(15)
+    try:
+        keys = tuple(public_key(path) for path in key or ())
+        Accounts(settings().sftp_accounts_file).put(facility, password=password, keys=keys)
+    except FileNotFoundError as error:
+        _say(f"Không có tệp {error.filename}.", f"There is no file {error.filename}.")
+        raise typer.Exit(2) from None
+    except GiamdinhError as error:
+        _tell(error)
+        raise typer.Exit(2) from None
+    if password is None:
+        _say(f"Đã thêm khóa cho {facility}.", f"Keys added for {facility}.")
+        return
+    _say(
+        f"Mật khẩu mới của {facility}; chỉ hiện một lần này:",
+        f"The new password of {facility}; it is shown this once:",
+    )
+    typer.echo(password)
+
+
+@sftp.command("remove")
+def sftp_remove(facility: Annotated[str, typer.Argument(help="Mã CSKCB · facility code")]) -> None:
+    """Bỏ tài khoản. Removes an account; its files stay."""
+    from claim_pipeline.settings import settings
+    from claim_pipeline.sftp.accounts import Accounts
+
+    try:
+        found = Accounts(settings().sftp_accounts_file).remove(facility)
+    except GiamdinhError as error:
+        _tell(error)
+        raise typer.Exit(2) from None
+    if not found:
+        _say(f"Không có tài khoản {facility}.", f"There is no account {facility}.")
+        raise typer.Exit(2)
+
+
+@sftp.command("list")
+def sftp_list() -> None:
+    """Các tài khoản. The accounts: facility, whether it has a password, number of keys."""
+    from claim_pipeline.settings import settings
+    from claim_pipeline.sftp.accounts import Accounts
+
+    try:
+        known = Accounts(settings().sftp_accounts_file).all()
+    except GiamdinhError as error:
+        _tell(error)
+        raise typer.Exit(2) from None
+    for facility, account in sorted(known.items()):
+        typer.echo(f"{facility}\t{'mật khẩu · password' if account.password else '—'}\t{len(account.keys)}")
+
+
 def _not_built(name: str) -> None:
     _say(f"Lệnh {name} chưa có ở phiên bản này.", f"The command {name} is not built yet.")
     raise typer.Exit(2)

@@ -6,6 +6,8 @@ set -euo pipefail
 # command that must be there -> package that brings it
 declare -A packages=(
   [docker-compose]=docker-compose # `docker-compose config` checks docker-compose.yml
+  [sftp]=openssh-client           # hospitals' end of the SFTP server
+  [chromium]=chromium             # opens reports as hospital staff do
   [xmlsec1]=xmlsec1               # an independent judge of our signatures
   [xmllint]=libxml2-utils # judges what we write by our XML Schemas
 )

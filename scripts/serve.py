@@ -1,4 +1,4 @@
-"""`make up` and `make down`: PostgreSQL and Airflow in the background, with live inboxes, under var/up."""
+"""`make up` and `make down`: PostgreSQL, Airflow and SFTP in the background, with live inboxes, under var/up."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ REPOSITORY = Path(__file__).parents[1]
 
 
 class Serving:
-    """The process that keeps everything of one home running, as its state file tells: pid, start time, port, ready."""
+    """The process that keeps everything of one home running, as its state file tells: pid, start time, ports, ready."""
 
     def __init__(self, home: Path) -> None:
         self.home = home.resolve()
         self.path = self.home / "serving.json"
 
-    def write(self, port: int, *, ready: bool) -> None:
+    def write(self, port: int, sftp_port: int, *, ready: bool) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
-        state = {"pid": os.getpid(), "started": psutil.Process().create_time(), "port": port, "ready": ready}
+        started = psutil.Process().create_time()
+        state = {"pid": os.getpid(), "started": started, "port": port, "sftp_port": sftp_port, "ready": ready}
         aside = self.path.with_suffix(".part")
         aside.write_text(json.dumps(state), "utf-8")
         os.replace(aside, self.path)
@@ -47,18 +48,20 @@ class Serving:
         return state if same else {}
 
 
-def up(home: Path, port: int, empty: bool) -> int:
+def up(home: Path, port: int, sftp_port: int, empty: bool) -> int:
     serving = Serving(home)
     if not serving.state():
-        if port_taken(port):
-            print(
-                f"Cổng {port} đang được dùng; chọn cổng khác: make up PORT=8081\n"
-                f"Port {port} is in use; choose another: make up PORT=8081",
-                file=sys.stderr,
-            )
-            return 1
+        for number, other in ((port, "PORT=8081"), (sftp_port, "SFTP_PORT=2223")):
+            if port_taken(number):
+                print(
+                    f"Cổng {number} đang được dùng; chọn cổng khác: make up {other}\n"
+                    f"Port {number} is in use; choose another: make up {other}",
+                    file=sys.stderr,
+                )
+                return 1
         home.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, __file__, "serve", "--home", str(home), "--port", str(port)]
+        ports = ["--port", str(port), "--sftp-port", str(sftp_port)]
+        command = [sys.executable, __file__, "serve", "--home", str(home), *ports]
         with (home / "serve.log").open("wb") as log:
             process = subprocess.Popen(
                 [*command, *(["--empty"] if empty else [])],
@@ -82,6 +85,8 @@ def up(home: Path, port: int, empty: bool) -> int:
   Tài khoản · User       {USER}, mật khẩu trong · password in {shown}/airflow/passwords.json
   Thả tệp · Inboxes      {shown}/inbox/<mã CSKCB>/
   Trả lời · Outboxes     {shown}/outbox/<mã CSKCB>/
+  SFTP                   sftp -P {int(serving.state()["sftp_port"])} <mã CSKCB>@localhost
+                         tạo tài khoản · make an account: GIAMDINH_HOME={shown} .venv/bin/giamdinh sftp add <mã CSKCB>
   Danh mục · Reference   {shown}/reference/
   Nhật ký · Logs         {shown}/logs/
   Dừng · Stop            make down
@@ -104,16 +109,18 @@ def down(home: Path) -> int:
     return 0
 
 
-def serve(home: Path, port: int, empty: bool) -> int:
+def serve(home: Path, port: int, sftp_port: int, empty: bool) -> int:
     """What `up` leaves running: everything until SIGTERM, or until a process of Airflow ends by itself."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     serving = Serving(home)
-    serving.write(port, ready=False)
+    serving.write(port, sftp_port, ready=False)
     fresh = not (home / "postgres").exists()
     embedded.stop(home)  # of a run that was killed
-    with LocalAirflow(home, port=port) as airflow:
+    with LocalAirflow(home, port=port, settings={"GIAMDINH_SFTP_PORT": str(sftp_port)}) as airflow:
+        airflow.run_beside("sftp", [sys.executable, "-m", "giamdinh", "sftp"])
         airflow.wait_until_healthy()
-        serving.write(port, ready=True)
+        airflow.wait_for(lambda: port_taken(sftp_port), HEALTHY_SECONDS, "SFTP listens")
+        serving.write(port, sftp_port, ready=True)
         if fresh and not empty:
             stage = home / "stage"
             demo.simulated(demo.simulate(stage), stage)
@@ -136,11 +143,14 @@ if __name__ == "__main__":
     parser.add_argument("command", choices=("up", "down", "serve"))
     parser.add_argument("--home", type=Path, default=REPOSITORY / "var" / "up")
     parser.add_argument("--port", type=int, default=8080)
+    parser.add_argument("--sftp-port", type=int, default=2222)
     parser.add_argument("--empty", action="store_true", help="without the simulated hospitals of a first start")
     given = parser.parse_args()
     try:
         if given.command == "down":
             sys.exit(down(given.home.resolve()))
-        sys.exit({"up": up, "serve": serve}[given.command](given.home.resolve(), given.port, given.empty))
+        sys.exit(
+            {"up": up, "serve": serve}[given.command](given.home.resolve(), given.port, given.sftp_port, given.empty)
+        )
     except GiamdinhError as error:
         sys.exit(f"{error.message_vi}\n{error.message_en}")

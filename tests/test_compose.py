@@ -83,6 +83,20 @@ def test_every_lasting_service_is_watched_and_keeps_its_files_in_volumes(compose
     assert {f"/var/lib/giamdinh/{name}" for name in ("inbox", "outbox", "archive", "reference")} <= mounted
 
 
-def test_nothing_listens_to_the_outside_but_the_pages(compose: dict[str, Any]):
+def test_nothing_listens_to_the_outside_but_pages_and_sftp(compose: dict[str, Any]):
     listening = {name: service["ports"] for name, service in compose["services"].items() if service.get("ports")}
-    assert listening == {"api-server": ["127.0.0.1:8080:8080/tcp"]}
+    assert listening.pop("api-server") == ["127.0.0.1:8080:8080/tcp"]
+    [[port]] = listening.values()
+    assert list(listening) == ["sftp"]
+    assert port in ("2222:2222/tcp", {"published": 2222, "target": 2222})  # as docker-compose says it, by version
+
+
+def test_the_door_for_hospitals_knows_no_secret_and_cannot_write_answers(compose: dict[str, Any]):
+    door = compose["services"]["sftp"]
+    assert not [value for value in door["environment"].values() if "secret-" in str(value)]
+    assert not set(door["environment"]) & set(SECRETS)
+    mounts = {volume.split(":")[1]: volume for volume in door["volumes"]}
+    assert mounts["/var/lib/giamdinh/outbox"].endswith(":ro")
+    assert {Path(place).name for place in mounts} == {"inbox", "outbox", "sftp"}
+    assert door["read_only"] is True
+    assert door["command"][-1] == "sftp"

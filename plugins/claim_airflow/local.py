@@ -184,6 +184,10 @@ class LocalAirflow:
         for name, arguments in COMPONENTS.items():
             self.processes[name] = self._spawn(name, arguments)
 
+    def run_beside(self, name: str, command: list[str]) -> None:
+        """Starts another process of this home: watched, logged and stopped like Airflow's own."""
+        self.processes[name] = self._start(name, command)
+
     def wait_until_healthy(self, seconds: float = HEALTHY_SECONDS) -> None:
         """Waits until every process reports a heartbeat of its own and every DAG is known.
 
@@ -240,8 +244,8 @@ class LocalAirflow:
             if process.poll() is not None:
                 raise OperatorError(
                     "airflow-process-ended",
-                    f"Tiến trình {name} của Airflow đã dừng (mã {process.returncode}). Nhật ký:\n{self.log_tail(name)}",
-                    f"Airflow's {name} has ended (code {process.returncode}). Its log ends:\n{self.log_tail(name)}",
+                    f"Tiến trình {name} đã dừng (mã {process.returncode}). Nhật ký:\n{self.log_tail(name)}",
+                    f"The process {name} has ended (code {process.returncode}). Its log ends:\n{self.log_tail(name)}",
                 )
 
     def log_path(self, name: str) -> Path:
@@ -258,9 +262,12 @@ class LocalAirflow:
         return [sys.executable, "-m", "airflow", *arguments]
 
     def _spawn(self, name: str, arguments: list[str]) -> subprocess.Popen[bytes]:
+        return self._start(name, self._command(arguments))
+
+    def _start(self, name: str, command: list[str]) -> subprocess.Popen[bytes]:
         with self.log_path(name).open("ab") as log:
             return subprocess.Popen(
-                self._command(arguments),
+                command,
                 env=self.env,
                 cwd=REPOSITORY,
                 stdin=subprocess.DEVNULL,

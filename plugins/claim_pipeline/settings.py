@@ -27,6 +27,7 @@ class Settings(BaseSettings):
     max_file_mib: int = Field(2048, description="A larger delivery is quarantined as too-large")
     max_unpacked_mib: int = Field(8192, description="A zip that unpacks to more is quarantined as too-large")
     max_claim_mib: int = Field(64, description="A delivery with a claim of more bytes is quarantined as too-large")
+    max_json_mib: int = Field(256, description="A delivery with more MiB of FHIR is quarantined as too-large")
     max_claims: int = Field(200_000, description="A delivery with more claims is quarantined as too-large")
 
     trust: Path | None = Field(
@@ -35,6 +36,12 @@ class Settings(BaseSettings):
     signature_policy: Path | None = Field(
         None, description="YAML: policy and profile of signatures per facility; empty: report, any profile"
     )
+
+    sftp_host: str = Field("127.0.0.1", description="Address at which SFTP listens")
+    sftp_port: int = Field(2222, description="Port at which SFTP listens")
+    sftp_accounts: Path | None = Field(None, description="SFTP accounts (YAML); empty: home/sftp/accounts.yaml")
+    sftp_host_key: Path | None = Field(None, description="SFTP host key, made once; empty: home/sftp/host_key")
+    sftp_waiting_mib: int = Field(20480, description="SFTP takes no more from a facility while so many MiB wait")
 
     @property
     def inbox_folder(self) -> Path:
@@ -55,6 +62,14 @@ class Settings(BaseSettings):
     @property
     def work_folder(self) -> Path:
         return self.home / "work"
+
+    @property
+    def sftp_accounts_file(self) -> Path:
+        return self.sftp_accounts or self.home / "sftp" / "accounts.yaml"
+
+    @property
+    def sftp_host_key_file(self) -> Path:
+        return self.sftp_host_key or self.home / "sftp" / "host_key"
 
 
 @cache

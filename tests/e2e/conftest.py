@@ -140,8 +140,9 @@ def place() -> Iterator[Place]:
     home, stage, port = base / "home", base / "stage", free_port()
     options = ["--facilities", FACILITIES, "--claims", CLAIMS, "--month", "202607", "--fault-rate", 0.1, "--seed", 7]
     program("-m", "giamdinh", "simulate", *options, "--out", stage)
+    ports = ("--sftp-port", free_port())
     try:
-        program(ROOT / "scripts" / "serve.py", "up", "--home", home, "--port", port, "--empty")
+        program(ROOT / "scripts" / "serve.py", "up", "--home", home, "--port", port, *ports, "--empty")
         here = Place(home, port, stage)
         for path in (stage / "reference").iterdir():
             shutil.copy2(path, home / "reference" / path.name)
