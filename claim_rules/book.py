@@ -59,6 +59,8 @@ def _describe(rule: catalogue.Rule, *, bullets: bool = False) -> list[str]:
     if rule.needs:
         files = "; ".join(f"{file}.csv ({', '.join(columns)})" for file, columns in rule.needs.items())
         out.append(f"{mark}Danh mục cần có · needs: {files}")
+    if rule.awaits:
+        out.append(f"{mark}Chưa chạy được, còn thiếu · cannot run yet, needs: {rule.awaits}")
     if rule.found_by in catalogue.book():
         out.append(f"{mark}Thể hiện qua · carried by: {rule.found_by}")
     elif rule.message_vi:

@@ -18,14 +18,16 @@ from claim_rules.findings import SEVERITIES
 from claim_rules.frames import ClaimTables, line_numbers
 
 if TYPE_CHECKING:
+    from claim_rules.contract import Contract
     from claim_rules.engine import Case
+    from claim_rules.findings import Ruling
 
 LEVELS = ("line", "claim", "cross-claim", "delivery")
 
 STRUCTURE, CARD, ROUTE, CATALOGUE, SPLIT, CLINICAL, CROSS, TOTALS = range(1, 9)
 """Stages, in the order of evaluation of the benefit law. A claim that a rule of STRUCTURE rejects goes no further."""
 
-Check = Callable[["Case"], pd.DataFrame]
+Check = Callable[["Case"], "pd.DataFrame | Ruling"]
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,10 @@ class Rule:
     """One appraisal rule.
 
     needs: reference file -> columns without which the rule cannot run; wants: those without which a part of it cannot;
-    facts: what must be known beside them (claim_rules.engine.FACTS). found_by: "rule" (function here), "extract",
-    "validate" or another rule's id that carries it. since, until: days of NGAY_RA (yyyymmdd) between which it holds.
-    decisions: versions of the format on which it runs.
+    facts: what must be known beside them (claim_rules.engine.FACTS), wants_facts: what a part of it must know.
+    awaits: data that nobody sends yet (no file of the contract carries it): the rule is declared and always skipped.
+    found_by: "rule" (function here), "extract", "validate" or another rule's id that carries it. since, until: days of
+    NGAY_RA (yyyymmdd) between which it holds. decisions: versions of the format on which it runs.
     """
 
     id: str
@@ -51,6 +54,8 @@ class Rule:
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     wants: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     facts: tuple[str, ...] = ()
+    wants_facts: tuple[str, ...] = ()
+    awaits: str = ""
     since: str = ""
     until: str = ""
     decisions: tuple[str, ...] = ("130", "4750", "3176")
@@ -105,7 +110,7 @@ def version() -> str:
         for item in sorted(resources.files(package).iterdir(), key=lambda item: item.name):
             if item.name.endswith((".yaml", ".py")):
                 digest.update(item.read_bytes())
-    for name in ("engine", "lines", "money", "options", "outcome", "reference"):
+    for name in ("contract", "engine", "lines", "money", "options", "outcome", "reference"):
         digest.update(resources.files("claim_rules").joinpath(f"{name}.py").read_bytes())
     return digest.hexdigest()[:12]
 
@@ -144,8 +149,8 @@ def sentences(*texts: str) -> str:
     return " ".join(f"{text[0].upper()}{text[1:].rstrip('. ')}." for text in texts if text)
 
 
-def complete(found: pd.DataFrame, tables: ClaimTables) -> pd.DataFrame:
-    """Raw findings with severity, line number, masked values, messages and legal basis.
+def complete(found: pd.DataFrame, tables: ClaimTables, contract: Contract | None = None) -> pd.DataFrame:
+    """Raw findings with severity (by the contract, if one is given), line number, masked values, messages and basis.
 
     found: claim_rules.findings.FINDING_COLUMNS. Returns the same columns and line (Int64: the number a report shows),
     message_vi, message_en, basis, in the order: delivery, then claim position, rule stage, rule, table, row.
@@ -154,7 +159,8 @@ def complete(found: pd.DataFrame, tables: ClaimTables) -> pd.DataFrame:
     rules = book()
     entries = [rules[name] for name in out["rule"]]
     out["severity"] = [
-        given or entry.severity for given, entry in zip(out["severity"].fillna(""), entries, strict=True)
+        contract.severity(entry.id, given) if contract else given or entry.severity
+        for given, entry in zip(out["severity"].fillna(""), entries, strict=True)
     ]
     out["severity"] = out["severity"].astype("str")
     out["line"] = _lines_of(out, tables)

@@ -10,10 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from claim_rules import benefit, catalogue
-from claim_rules.findings import REJECT_CLAIM, concat, findings
+from claim_rules import benefit, catalogue, options
+from claim_rules.contract import Contract
+from claim_rules.findings import REJECT_CLAIM, Ruling, concat, findings
 from claim_rules.frames import ClaimTables
-from claim_rules.lines import ClaimLines, build
+from claim_rules.lines import LINE_TABLES, ClaimLines, build
 from claim_rules.reference import Reference, missing
 from claim_rules.signature import Signature
 
@@ -23,6 +24,25 @@ SIGNATURE, TRUST, HISTORY = "signature", "trust anchors", "history"
 FACTS = (SIGNATURE, TRUST, HISTORY)
 """What a rule may need beside reference data: that the signature was looked at, that trust anchors were given, and
 earlier claims (not there in giamdinh check)."""
+
+PAYMENT_METHODS = "contract: payment_methods"
+APPOINTMENTS, TRANSFERS, RECALLED, BEDS = "appointments", "transfers", "recalled", "beds"
+HOLDERS, DEATHS, CHECK_INS, SETTLED = "holders", "deaths", "check_ins", "settled"
+HISTORY_FRAMES = (APPOINTMENTS, TRANSFERS, RECALLED, BEDS, HOLDERS, DEATHS, CHECK_INS, SETTLED)
+"""Frames of earlier claims that a rule may need by name (as facts): the rules that do say what stands in them."""
+OFF_BY_CONTRACT = "off by contract"
+
+
+@dataclass
+class Shared:
+    """What is worked out once for all claims of a delivery, whatever the dates of a rule."""
+
+    claims: ClaimLines
+    contract: Contract
+
+    @cached_property
+    def expected(self) -> benefit.Expected:
+        return benefit.expected_rates(self.claims, self.contract.options)
 
 
 @dataclass
@@ -41,6 +61,8 @@ class Case:
     received_day: str
     history: dict[str, pd.DataFrame] = field(default_factory=dict)
     signature: Signature = field(default_factory=Signature)
+    contract: Contract = field(default_factory=Contract)
+    everything: Shared | None = None
 
     @property
     def visits(self) -> pd.DataFrame:
@@ -54,13 +76,35 @@ class Case:
     def present(self) -> pd.DataFrame:
         return self.claims.present
 
+    @property
+    def options(self) -> options.Options:
+        """The choice for every option of the law."""
+        return options.resolve(self.contract.options)
+
+    def text(self, name: str) -> pd.Series:
+        """An element of XML2 and XML3 as text, "" where blank or absent (str, aligned with lines)."""
+        lines = self.lines
+        out = pd.Series("", index=lines.index, dtype="str")
+        for table in LINE_TABLES:
+            if table in self.tables and name in self.tables[table].columns:
+                frame = self.tables[table]
+                sent = frame.loc[frame["claim"].isin(self.visits.index), name].fillna("").str.strip()
+                # both are ordered by claim and row
+                out[lines["table"] == table] = sent.array
+        return out
+
     @cached_property
     def expected(self) -> benefit.Expected:
-        return benefit.expected_rates(self.claims)
+        if self.everything is None:
+            return benefit.expected_rates(self.claims, self.contract.options)
+        return self.everything.expected.only(self.claims)
 
     @cached_property
     def cards(self) -> pd.DataFrame:
         return benefit.cards(self.visits)
+
+
+WHAT_IF = ["claim", "option", "choice", "more"]
 
 
 @dataclass
@@ -69,7 +113,8 @@ class Appraisal:
 
     findings: raw findings, those given and those of the rules. referrals: frame (claim int64, reason str).
     claims: numbers of all claims that could be read. rules_run: ids; skipped: [{"rule", "needs"}];
-    failed: [{"rule", "error"}] (rules that raised: an operator must look, their claims are referred).
+    failed: [{"rule", "error"}] (rules that raised: an operator must look, their claims are referred). corrections,
+    what_if: see claim_rules.findings.Ruling. contract: the terms under which they ran.
     """
 
     findings: pd.DataFrame
@@ -78,6 +123,9 @@ class Appraisal:
     rules_run: list[str]
     skipped: list[dict[str, str]]
     failed: list[dict[str, str]]
+    corrections: pd.DataFrame = field(default_factory=lambda: Ruling(findings()).corrections)
+    what_if: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=WHAT_IF))
+    contract: Contract = field(default_factory=Contract)
 
 
 Column = pd.Series | Callable[[pd.Index], pd.Series] | str
@@ -120,13 +168,12 @@ def claim_findings(rule: str, visits: pd.DataFrame, where: pd.Series, **columns:
     return findings(pd.DataFrame({"claim": hit.to_numpy(), "rule": rule, "table": "XML1", **_columns(hit, columns)}))
 
 
-def _rejected_in_structure(found: pd.DataFrame, book: dict[str, catalogue.Rule]) -> set[int]:
+def _rejected_in_structure(found: pd.DataFrame, book: dict[str, catalogue.Rule], contract: Contract) -> set[int]:
     if found.empty:
         return set()
-    stage = found["rule"].map(lambda name: book[name].stage)
-    severity = found["severity"].where(found["severity"] != "", found["rule"].map(lambda name: book[name].severity))
-    hit = found[(stage == catalogue.STRUCTURE) & (severity == REJECT_CLAIM) & found["claim"].notna()]
-    return set(hit["claim"].astype("int64"))
+    mine = found[found["rule"].map(lambda name: book[name].stage == catalogue.STRUCTURE) & found["claim"].notna()]
+    severity = [contract.severity(rule, given) for rule, given in zip(mine["rule"], mine["severity"], strict=True)]
+    return set(mine.loc[[how == REJECT_CLAIM for how in severity], "claim"].astype("int64"))
 
 
 def run(
@@ -139,16 +186,22 @@ def run(
     signature: Signature | None = None,
     found_by: tuple[str, ...] = ("extract", "validate"),
     on_error: Callable[[str, Exception], None] | None = None,
+    contract: Contract | None = None,
 ) -> Appraisal:
     """Runs every rule of the book over the claims.
 
     given: raw findings of reading and validating; found_by: which of those two looked at this delivery (their rules
     then count as run). history, signature: None where they are not known. on_error is told of a rule that raised, with
-    its exception.
+    its exception. contract: rules that it switches off do not run and are told as skipped.
     """
     book = catalogue.book()
     everything = build(tables)
-    found = [given if given is not None else findings()]
+    terms = contract or Contract()
+    shared = Shared(everything, terms)
+    before = given if given is not None else findings()
+    found = [before[~before["rule"].isin(terms.off)]]
+    corrections: list[pd.DataFrame] = []
+    what_if: list[pd.DataFrame] = []
     referrals: list[pd.DataFrame] = []
     rules_run: list[str] = []
     skipped: list[dict[str, str]] = []
@@ -160,9 +213,17 @@ def run(
         SIGNATURE: signature is not None,
         TRUST: signature is not None and signature.judged,
         HISTORY: history is not None,
+        PAYMENT_METHODS: bool(terms.payment_methods),
+        **{frame: history is not None and frame in history for frame in HISTORY_FRAMES},
     }
     cases: dict[tuple[str, str, tuple[str, ...]], Case] = {}
     for entry in book.values():
+        if entry.id in terms.off:
+            skipped.append({"rule": entry.id, "needs": OFF_BY_CONTRACT})
+            continue
+        if entry.awaits:
+            skipped.append({"rule": entry.id, "needs": entry.awaits})
+            continue
         if entry.check is None:
             if entry.found_by in found_by or entry.found_by in book:
                 rules_run.append(entry.id)
@@ -171,12 +232,12 @@ def run(
         if lacks is not None:
             skipped.append({"rule": entry.id, "needs": lacks})
             continue
-        partly = missing(reference, entry.wants)
+        partly = missing(reference, entry.wants) or next((fact for fact in entry.wants_facts if not known[fact]), None)
         if partly is not None:
             skipped.append({"rule": entry.id, "needs": partly})
         if entry.stage != stage:
             stage = entry.stage
-            stopped = _rejected_in_structure(concat(found), book)
+            stopped = _rejected_in_structure(concat(found), book, terms)
             if stopped & set(alive.visits.index):
                 alive = everything.only(set(everything.visits.index) - stopped)
                 kept = tables.only(set(alive.visits.index))
@@ -196,6 +257,8 @@ def run(
                 received_day,
                 history or {},
                 signature or Signature(),
+                terms,
+                shared,
             )
         if cases[key].visits.empty and entry.level != "delivery":
             rules_run.append(entry.id)
@@ -210,18 +273,34 @@ def run(
                 on_error(entry.id, error)
             continue
         rules_run.append(entry.id)
-        found.append(result)
-    stopped = _rejected_in_structure(concat(found), book)
+        ruling = result if isinstance(result, Ruling) else Ruling(result)
+        found.append(ruling.findings)
+        corrections.append(ruling.corrections)
+        if ruling.referrals is not None:
+            referrals.append(ruling.referrals)
+        if ruling.what_if is not None:
+            what_if.append(ruling.what_if)
+    stopped = _rejected_in_structure(concat(found), book, terms)
     # Decision 4210 has no code for the route that the benefit law asks for, and no rate is checked there
     has_route = everything.visits.index[everything.visits["decision"] != "4210"]
-    asked = everything.only(set(has_route) - stopped)
-    open_routes = benefit.expected_rates(asked).referral
+    asked = [claim for claim in has_route if claim not in stopped]
+    open_routes = shared.expected.referral.loc[asked]
     open_routes = open_routes[open_routes != ""]
     referrals.append(pd.DataFrame({"claim": open_routes.index, "reason": open_routes.to_numpy()}))
     told = pd.concat(referrals, ignore_index=True)
     told["claim"] = told["claim"].astype("int64")
     told["reason"] = told["reason"].astype("str")
-    return Appraisal(concat(found), told, everything, sorted(rules_run), skipped, failed)
+    return Appraisal(
+        concat(found),
+        told,
+        everything,
+        sorted(rules_run),
+        skipped,
+        failed,
+        pd.concat([Ruling(findings()).corrections, *corrections], ignore_index=True),
+        pd.concat(what_if, ignore_index=True) if what_if else pd.DataFrame(columns=WHAT_IF),
+        terms,
+    )
 
 
 def _in_force(visits: pd.DataFrame, entry: catalogue.Rule) -> pd.Series:

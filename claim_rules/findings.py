@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -63,3 +64,40 @@ def concat(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """Findings of several frames, in the order given."""
     kept = [frame for frame in frames if len(frame)]
     return pd.concat(kept, ignore_index=True) if kept else findings()
+
+
+CORRECTION_COLUMNS = {
+    "rule": "str",
+    "line_index": "int64",  # index of the line in claim_rules.lines.ClaimLines.lines
+    "correct_field": "str",
+    "correct_value": "Int64",
+}
+"""Columns of the corrections that findings of a whole claim make in its lines."""
+
+
+def corrections(rule: str, lines: pd.DataFrame, where: pd.Series, name: str, values: pd.Series) -> pd.DataFrame:
+    """Corrections of one field of the lines where `where` is true (both aligned with lines)."""
+    hit = lines.index[where.to_numpy(dtype="bool", na_value=False)]
+    frame = pd.DataFrame(
+        {"rule": rule, "line_index": hit, "correct_field": name, "correct_value": values.loc[hit].array}
+    )
+    return frame.astype({column: pandas_dtype(dtype) for column, dtype in CORRECTION_COLUMNS.items()})
+
+
+def _no_corrections() -> pd.DataFrame:
+    return pd.DataFrame({name: pd.Series([], dtype=pandas_dtype(dtype)) for name, dtype in CORRECTION_COLUMNS.items()})
+
+
+@dataclass
+class Ruling:
+    """What a rule says beyond findings.
+
+    corrections: frame of CORRECTION_COLUMNS, which count with the rule's adjust_amount finding of the same claim.
+    referrals: frame (claim, reason): a person must look. what_if: frame (claim, option, choice, more): what another
+    choice of claim_rules.options would add to the approved amount of a claim, 1/100 đồng.
+    """
+
+    findings: pd.DataFrame
+    corrections: pd.DataFrame = field(default_factory=_no_corrections)
+    referrals: pd.DataFrame | None = None
+    what_if: pd.DataFrame | None = None

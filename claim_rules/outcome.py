@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from claim_rules import benefit, money
+from claim_rules import benefit, money, options
 from claim_rules.engine import Appraisal, as_json
 from claim_rules.findings import ADJUST_AMOUNT, REJECT_CLAIM, REJECT_LINE
 from claim_rules.frames import ClaimTables
@@ -17,10 +17,13 @@ from claim_rules.lines import LINE_TABLES, ClaimLines
 ACCEPTED, ADJUSTED, REJECTED, REFERRED = "accepted", "adjusted", "rejected", "referred"
 OUTCOMES = (ACCEPTED, ADJUSTED, REJECTED, REFERRED)
 
+CLAIM = "CLAIM"
+"""As `correct_field` of a claim's finding: its correct_value is the most that the claim may be approved for."""
+
 PRICED = ("SO_LUONG", "DON_GIA_BH", "TYLE_TT_DV", "TYLE_TT_BH")
 """Line values from which THANH_TIEN_BH is computed; a corrected one makes it be computed anew."""
 
-CORRECTABLE = (*PRICED, "THANH_TIEN_BV", "THANH_TIEN_BH", "MUC_HUONG", "T_BHTT")
+CORRECTABLE = (*PRICED, "THANH_TIEN_BV", "THANH_TIEN_BH", "MUC_HUONG", "T_NGUONKHAC", "T_BHTT")
 """What a finding may correct (`correct_field`). With T_BHTT only the split is computed anew."""
 
 CLAIM_CAP_RULE = "SUM-015"
@@ -31,18 +34,22 @@ CLAIM_CAP_RULE = "SUM-015"
 class Outcome:
     """lines: claim, table, row, line, requested, approved, refused. claims: claim, MA_LK, outcome, paperless,
     paperless_reasons, referral_reasons (JSON lists as text), requested, approved, refused. findings: those given,
-    with amount_refused (what each would cut alone). Amounts int64, 1/100 đồng."""
+    with amount_refused (what each would cut alone). what_if: claim, option, choice, approved: what would be approved by
+    another choice of claim_rules.options. Amounts int64, 1/100 đồng."""
 
     lines: pd.DataFrame
     claims: pd.DataFrame
     findings: pd.DataFrame
+    what_if: pd.DataFrame
 
 
-def allowed_amounts(claims: ClaimLines, corrections: pd.DataFrame) -> pd.Series:
-    """What the fund pays for each corrected line (int64, index = the line's index), never more than claimed.
+def allowed_amounts(claims: ClaimLines, corrections: pd.DataFrame, rate: pd.Series | None = None) -> pd.DataFrame:
+    """What is allowed of each corrected line: in_scope (THANH_TIEN_BH) and fund, never more than claimed (int64 1/100
+    đồng, index = the line's index).
 
     corrections: columns line_index, correct_field (one of CORRECTABLE), correct_value (unit of the field, NA for a
-    split computed anew). Of several corrections of one value the lowest counts.
+    split computed anew). Of several corrections of one value the lowest counts. rate: MUC_HUONG of the lines instead
+    of the claimed or corrected one.
     """
     lowest = corrections.groupby(["line_index", "correct_field"])["correct_value"].min().unstack("correct_field")
     lowest.index = lowest.index.astype("int64")
@@ -51,6 +58,8 @@ def allowed_amounts(claims: ClaimLines, corrections: pd.DataFrame) -> pd.Series:
     for name in (*PRICED, "MUC_HUONG"):
         if name in lowest:
             lines[name] = np.minimum(lines[name], lowest[name].fillna(lines[name]).astype("int64"))
+    if rate is not None:
+        lines["MUC_HUONG"] = rate.loc[lines.index]
     in_scope = claimed
     repriced = lowest.reindex(columns=list(PRICED)).notna().any(axis=1)
     if repriced.any():
@@ -62,9 +71,46 @@ def allowed_amounts(claims: ClaimLines, corrections: pd.DataFrame) -> pd.Series:
     whole = lines["THANH_TIEN_BV"]
     if "THANH_TIEN_BV" in lowest:
         whole = lowest["THANH_TIEN_BV"].fillna(whole).astype("int64")
-    share = benefit.split(whole, in_scope.astype("int64"), lines["MUC_HUONG"], lines["T_NGUONKHAC"])["T_BHTT"]
-    share = share.clip(lower=0)
-    return share.where(share < lines["T_BHTT"], lines["T_BHTT"]).astype("int64")
+    other = lines["T_NGUONKHAC"]
+    if "T_NGUONKHAC" in lowest:
+        other = lowest["T_NGUONKHAC"].fillna(other).astype("int64")
+    share = benefit.split(whole, in_scope.astype("int64"), lines["MUC_HUONG"], other)["T_BHTT"].clip(lower=0)
+    fund = share.where(share < lines["T_BHTT"], lines["T_BHTT"])
+    return pd.DataFrame({"in_scope": in_scope.astype("int64"), "fund": fund.astype("int64")})
+
+
+def _retested(
+    claims: ClaimLines, allowed: pd.Series, adjusts: pd.DataFrame, refused: pd.Index, chosen: options.Options
+) -> pd.Series:
+    """Fund's shares of the corrected lines of claims whose in-scope cost falls below the limit of the 15 % test by what
+    is refused of it (int64 by line index; empty where no claim does)."""
+    none = pd.Series([], index=pd.Index([], dtype="int64"), dtype="int64")
+    if adjusts.empty:
+        return none
+    lines = claims.lines
+    visits = claims.visits.loc[lines.loc[adjusts["line_index"].astype("int64").unique(), "claim"].unique()]
+    part = claims.only(visits.index)
+    in_scope = part.lines["THANH_TIEN_BH"].copy()
+    in_scope.update(allowed_amounts(claims, adjusts)["in_scope"])
+    in_scope[in_scope.index.isin(refused)] = 0
+    expected = benefit.expected_rates(part, chosen)
+    left = in_scope.groupby(part.lines["claim"]).sum()
+    falls = ~expected.small & (left < expected.threshold)
+    if not falls.any():
+        return none
+    route = benefit.route_factors(visits[falls.reindex(visits.index)])
+    mine = adjusts[adjusts["line_index"].map(lines["claim"]).isin(route.index)]
+    owner = lines.loc[mine["line_index"].astype("int64").unique(), "claim"]
+    full = pd.Series(benefit.FULL, index=owner.index, dtype="Int64")
+    rate = benefit.rates_at_factor(full, owner.map(route["factor"]).astype("Int64"), owner.map(route["full"]))
+    if rate.isna().any():
+        mine = mine[~mine["line_index"].isin(rate.index[rate.isna()])]
+    if mine.empty:
+        return none
+    again = allowed_amounts(claims, mine, rate.dropna().astype("int64"))["fund"]
+    again = again[~again.index.isin(refused)]
+    before = allowed.loc[again.index]
+    return again.where(again > before, before).astype("int64")
 
 
 def fold(
@@ -92,12 +138,17 @@ def fold(
 
     requested = lines["T_BHTT"].clip(lower=0)
     allowed = requested.copy()
-    adjusts = found[(found["severity"] == ADJUST_AMOUNT) & found["line_index"].notna() & found["correct_field"].notna()]
+    adjusts = _corrections(claims, appraisal, found)
     if len(adjusts):
-        together = allowed_amounts(claims, adjusts)
+        together = allowed_amounts(claims, adjusts)["fund"]
         allowed.loc[together.index] = np.maximum(together, 0)
     refused_lines = found.loc[(found["severity"] == REJECT_LINE) & found["line_index"].notna(), "line_index"]
-    allowed.loc[refused_lines.astype("int64").unique()] = 0
+    refused_index = pd.Index(refused_lines.astype("int64").unique())
+    allowed.loc[refused_index] = 0
+    again = _retested(claims, allowed, adjusts, refused_index, appraisal.contract.options)
+    what_if = _what_if(claims, appraisal, allowed, again)
+    if options.resolve(appraisal.contract.options)["retest_after_refusal"] == "yes":
+        allowed.loc[again.index] = again
     refused_claims = set(found.loc[found["severity"] == REJECT_CLAIM, "claim"].dropna().astype("int64"))
     unreadable = set(tables.claims.loc[~tables.claims["readable"], "claim"])
     refused_claims |= unreadable
@@ -107,8 +158,37 @@ def fold(
         requested=requested, approved=allowed, refused=requested - allowed
     )
     per_claim = _claims(tables, claims, appraisal, per_line, found, refused_claims, list(signature_reasons))
-    found["amount_refused"] = _cuts(claims, found, per_line, per_claim)
-    return Outcome(per_line.reset_index(drop=True), per_claim, found.drop(columns="line_index"))
+    found["amount_refused"] = _cuts(claims, found, adjusts, per_line, per_claim)
+    what_if["approved"] = what_if.pop("more") + what_if["claim"].map(per_claim.set_index("claim")["approved"])
+    what_if = what_if[~what_if["claim"].isin(refused_claims)].astype({"claim": "int64", "approved": "int64"})
+    return Outcome(per_line.reset_index(drop=True), per_claim, found.drop(columns="line_index"), what_if)
+
+
+def _corrections(claims: ClaimLines, appraisal: Appraisal, found: pd.DataFrame) -> pd.DataFrame:
+    """Everything that adjust_amount findings correct in lines: their own line, and what those of a claim correct in
+    its lines (columns rule, claim, line_index, correct_field, correct_value)."""
+    names = ["rule", "claim", "line_index", "correct_field", "correct_value"]
+    adjusts = found[found["severity"] == ADJUST_AMOUNT]
+    own = adjusts.loc[adjusts["line_index"].notna() & adjusts["correct_field"].notna(), names]
+    more = appraisal.corrections
+    if more.empty:
+        return own
+    more = more.assign(claim=more["line_index"].map(claims.lines["claim"]).astype("Int64"))
+    told = adjusts.loc[adjusts["claim"].notna(), ["rule", "claim"]].drop_duplicates()
+    more = more.merge(told, on=["rule", "claim"])
+    return pd.concat([own, more[names].astype({"line_index": "Int64"})], ignore_index=True)
+
+
+def _what_if(claims: ClaimLines, appraisal: Appraisal, allowed: pd.Series, again: pd.Series) -> pd.DataFrame:
+    """What another choice of an option would add to what is approved of a claim (claim, option, choice, more)."""
+    gain = (again - allowed.loc[again.index]).groupby(claims.lines.loc[again.index, "claim"]).sum()
+    chosen = options.resolve(appraisal.contract.options)["retest_after_refusal"]
+    gain = gain[gain > 0] if chosen == "no" else gain[:0]
+    retest = pd.DataFrame(
+        {"claim": gain.index, "option": "retest_after_refusal", "choice": "yes", "more": gain.to_numpy()}
+    )
+    frames = [frame for frame in (retest, appraisal.what_if) if len(frame)]
+    return pd.concat(frames, ignore_index=True) if frames else retest
 
 
 def _asked_by_header(tables: ClaimTables) -> pd.Series:
@@ -135,10 +215,10 @@ def _claims(
     has_lines = position.isin(sums.index)
     requested = position.map(sums["requested"]).where(has_lines, position.map(header)).fillna(0).astype("int64")
     approved = position.map(sums["approved"]).fillna(0).astype("int64")
-    capped = found.loc[(found["rule"] == CLAIM_CAP_RULE) & (found["severity"] == ADJUST_AMOUNT), "claim"]
-    cap = position.map(header).fillna(0).astype("int64")
-    over = position.isin(capped.dropna().astype("int64")) & (approved > cap)
-    approved = approved.where(~over, cap)
+    caps = _caps(found, header)
+    most = caps.groupby(found.loc[caps.index, "claim"].astype("int64")).min()
+    cap = position.map(most).astype("Int64").fillna(approved).astype("int64")
+    approved = approved.where(approved <= cap, cap)
     approved = approved.mask(position.isin(refused_claims), 0)
     out["requested"], out["approved"], out["refused"] = requested, approved, requested - approved
 
@@ -163,7 +243,9 @@ def _claims(
     return out
 
 
-def _cuts(claims: ClaimLines, found: pd.DataFrame, per_line: pd.DataFrame, per_claim: pd.DataFrame) -> pd.Series:
+def _cuts(
+    claims: ClaimLines, found: pd.DataFrame, adjusts: pd.DataFrame, per_line: pd.DataFrame, per_claim: pd.DataFrame
+) -> pd.Series:
     cut = pd.Series(0, index=found.index, dtype="int64")
     requested = per_claim.set_index("claim")["requested"]
     whole = (found["severity"] == REJECT_CLAIM) & found["claim"].notna()
@@ -171,13 +253,27 @@ def _cuts(claims: ClaimLines, found: pd.DataFrame, per_line: pd.DataFrame, per_c
     one = (found["severity"] == REJECT_LINE) & found["line_index"].notna()
     cut[one] = per_line.loc[found.loc[one, "line_index"].astype("int64"), "requested"].to_numpy()
     part = (found["severity"] == ADJUST_AMOUNT) & found["line_index"].notna() & found["correct_field"].notna()
-    for _, group in found[part].groupby("rule"):
-        alone = allowed_amounts(claims, group)
-        index = group["line_index"].astype("int64")
-        cut[group.index] = per_line.loc[index, "requested"].to_numpy() - alone.loc[index].to_numpy()
-    capped = (found["rule"] == CLAIM_CAP_RULE) & (found["severity"] == ADJUST_AMOUNT)
-    if capped.any():
-        position = found.loc[capped, "claim"].astype("int64")
-        header = claims.visits["T_BHTT#"].fillna(0).clip(lower=0)
-        cut[capped] = (position.map(requested) - position.map(header)).clip(lower=0).astype("int64")
+    of_claim = (found["severity"] == ADJUST_AMOUNT) & found["line_index"].isna() & found["claim"].notna()
+    for rule, group in adjusts.groupby("rule"):
+        alone = allowed_amounts(claims, group)["fund"]
+        lost = per_line.loc[alone.index, "requested"] - alone
+        mine = part & (found["rule"] == rule)
+        cut[mine] = lost.loc[found.loc[mine, "line_index"].astype("int64")].to_numpy()
+        whole_claims = of_claim & (found["rule"] == rule)
+        if whole_claims.any():
+            by_claim = lost.groupby(claims.lines.loc[lost.index, "claim"]).sum()
+            position = found.loc[whole_claims, "claim"].astype("int64")
+            cut[whole_claims] = position.map(by_claim).fillna(0).astype("int64")
+    caps = _caps(found, claims.visits["T_BHTT#"].fillna(0).clip(lower=0).astype("int64"))
+    if len(caps):
+        position = found.loc[caps.index, "claim"].astype("int64")
+        cut[caps.index] = (position.map(requested) - caps).clip(lower=0).astype("int64")
     return cut
+
+
+def _caps(found: pd.DataFrame, header: pd.Series) -> pd.Series:
+    """The most that a finding leaves of its claim (int64, index of the findings that do so)."""
+    adjusts = (found["severity"] == ADJUST_AMOUNT) & found["claim"].notna()
+    by_header = found.loc[adjusts & (found["rule"] == CLAIM_CAP_RULE), "claim"].astype("int64")
+    stated = found.loc[adjusts & (found["correct_field"] == CLAIM), "correct_value"].astype("int64")
+    return pd.concat([by_header.map(header).fillna(0).astype("int64"), stated])
