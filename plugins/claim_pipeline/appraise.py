@@ -45,7 +45,8 @@ def run(
     """
     tables = ws.read_tables()
     delivery = ws.delivery
-    given = concat(ws.read_frame(name) for name in ("findings-extract", "findings-validate") if ws.has_frame(name))
+    steps = ("findings-extract", "findings-transform", "findings-validate")
+    given = concat(ws.read_frame(name) for name in steps if ws.has_frame(name))
     signed = signature.facts(ws, trust)
     appraisal = engine.run(
         tables,
@@ -131,6 +132,8 @@ def _delivery(delivery: Delivery) -> dict[str, Any]:
     out["file"] = re.sub(r"[\x00-\x1f]", "?", delivery.file)
     if delivery.unknown_columns:
         out["unknown_columns"] = delivery.unknown_columns
+    if delivery.reading:
+        out["reading"] = delivery.reading
     return out
 
 

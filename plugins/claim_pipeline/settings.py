@@ -30,6 +30,10 @@ class Settings(BaseSettings):
     max_json_mib: int = Field(256, description="A delivery with more MiB of FHIR is quarantined as too-large")
     max_claims: int = Field(200_000, description="A delivery with more claims is quarantined as too-large")
 
+    profiles: Path | None = Field(
+        None, description="Folder of own mapping profiles (*.yml) and facilities.yml (MA_CSKCB: profile); empty: built-in"
+    )
+
     trust: Path | None = Field(
         None, description="PEM file or folder of root certificates and CRLs; empty: signatures are trusted by nobody"
     )

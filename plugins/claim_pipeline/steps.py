@@ -274,7 +274,8 @@ def _step(step: str, row: DeliveryRow, ws: Workspace) -> None:
         history = {"versions": _store().earlier_versions(row.id, ws.read_tables())}
         step_on_files(step, ws, _reference(), history)
     else:
-        step_on_files(step, ws, {})
+        # only codes that an export has in another form are told by reference data before the rules
+        step_on_files(step, ws, _reference() if step == "transform" and ws.has_frame("open-codes") else {})
 
 
 def _on_files(step: str, row: DeliveryRow, ws: Workspace, actor: str) -> str:
@@ -332,7 +333,7 @@ def step_on_files(
     elif step == "transform":
         from claim_pipeline import transform
 
-        transform.run(ws)
+        transform.run(ws, reference)
     elif step == "validate":
         from claim_pipeline import validate
 

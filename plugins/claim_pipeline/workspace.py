@@ -39,6 +39,7 @@ class Delivery:
     created_on: str | None = None  # NGAYLAP of the envelope, as sent
     signed: bool = False  # CHUKYDONVI has content
     unknown_columns: list[str] | None = None  # headers that the mapping profile does not know
+    reading: dict[str, Any] | None = None  # of an export: its mapping profile, sheets, encodings, codes put right
 
 
 class Workspace:
@@ -89,6 +90,9 @@ class Workspace:
 
     def read_frame(self, name: str) -> pd.DataFrame:
         return pd.read_parquet(self.folder / f"{name}.parquet")
+
+    def remove_frame(self, name: str) -> None:
+        (self.folder / f"{name}.parquet").unlink(missing_ok=True)
 
     def has_frame(self, name: str) -> bool:
         return (self.folder / f"{name}.parquet").exists()

@@ -7,6 +7,9 @@ from dataclasses import replace
 from claim_pipeline.errors import Quarantined
 from claim_pipeline.workspace import Workspace
 
+OPEN_CODES = "open-codes"
+"""Frame of the codes of an export that transform still has to find out (`Extracted.open_codes`)."""
+
 
 def run(ws: Workspace) -> None:
     """Verifies the signature of `ws.source` where it carries one, reads it by its content (claims that are signed from
@@ -23,6 +26,9 @@ def run(ws: Workspace) -> None:
         with TableFiles(ws.folder) as into:
             found = read_into(signature.content(ws), into, inbox_facility=delivery.inbox_facility, limits=settings())
             into.finish(found)
+            ws.remove_frame(OPEN_CODES)
+            if found.open_codes is not None and len(found.open_codes):
+                ws.write_frame(OPEN_CODES, found.open_codes)
     except Quarantined:
         signature.forget(ws)
         raise
@@ -35,5 +41,6 @@ def run(ws: Workspace) -> None:
         created_on=found.created_on,
         signed=found.signed,
         unknown_columns=found.unknown_columns,
+        reading=found.reading,
         status="extracted",
     )

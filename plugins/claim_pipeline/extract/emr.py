@@ -1,109 +1,181 @@
-"""Reads the export of a hospital's record system (zip of CSV, or workbooks) into claim tables, by a mapping profile."""
+"""Reads the export of a hospital's record system (CSV, workbooks, JSON, alone or in a zip) into claim tables, by a
+mapping profile."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from claim_pipeline.errors import Quarantined
 from claim_pipeline.extract.assemble import claims_of, orphans, structure
-from claim_pipeline.extract.columns import LAYOUTS, TEXT, column_names, frame, text_column
-from claim_pipeline.extract.profile import Profile, profiles
+from claim_pipeline.extract.columns import frame
+from claim_pipeline.extract.fitting import Fit, best_fit, key_of, names_known
+from claim_pipeline.extract.profile import CARDS, KEY, Profiles, configured
 from claim_pipeline.extract.result import Extracted
-from claim_pipeline.extract.sheets import Export, Sheet, open_export
+from claim_pipeline.extract.rows import Rows, rows_of
+from claim_pipeline.extract.sheets import Export, no_sheet_fits, open_export
+from claim_pipeline.extract.visits import differing, once_per_visit, results_without_order, with_cards
 from claim_rules import dictionary
 from claim_rules.findings import concat
 from claim_rules.frames import ClaimTables
 
-KEY = "MA_LK"
 _MOST_SHARED = 1_000_000  # rows that may be given to several claims because these have the same MA_LK
-_NOT_IN_XML = "[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x{fffe}\\x{ffff}]"  # characters that no XML document can hold
+_MARK = "\0"  # before the name of a column that says which codes are open
 
 
 def read(
     path: Path,
     *,
-    workbook: bool = False,
     inbox_facility: str | None = None,
+    profiles: Profiles | None = None,
     max_claims: int = 200_000,
     max_unpacked: int = 8 << 30,
 ) -> Extracted:
-    """All claims of an export: one per row of the sheet that becomes XML1, with the rows of the other sheets that have
-    its MA_LK (a repeated MA_LK: each of its claims has them all).
+    """All claims of an export: one per row of the sheet that becomes XML1 (where a profile says that encounters are
+    repeated in every line: one per MA_LK), with the rows of the other sheets that have its MA_LK (a repeated MA_LK:
+    each of its claims has them all).
 
-    inbox_facility: MA_CSKCB of the inbox that it came through. Columns that are not there are NA, blank cells "".
-    Raises Quarantined where the delivery as a whole cannot be taken.
+    inbox_facility: MA_CSKCB of the inbox that it came through. profiles: those to choose from; None: the built-in ones.
+    Columns that are not there are NA, blank cells "". Raises Quarantined where the delivery as a whole cannot be taken.
     """
-    every = profiles()
-    known = {name.lower() for profile in every for name in profile.sheets}
-    with open_export(
-        path, workbook=workbook, known=lambda stem: stem.strip().lower() in known, max_unpacked=max_unpacked
-    ) as export:
-        profile = _profile(export, every)
-        return _Reader(export, profile, inbox_facility, max_claims).read()
+    every = profiles or configured(None)
+    with fitted(path, every, inbox_facility, max_unpacked) as (export, fit):
+        return _Reader(export, fit, inbox_facility, max_claims, every).read()
 
 
-def _profile(export: Export, every: tuple[Profile, ...]) -> Profile:
-    stems = [sheet.stem for sheet in export.sheets]
-    for profile in every:
-        if not profile.missing(stems):
-            return profile
-    there = ", ".join(sorted({*stems, *export.others})[:20]) or "–"
-    wanted = " / ".join(", ".join(profile.missing(stems)) for profile in every)
-    xml_inside = any(name.lower().endswith(".xml") for name in export.others)
-    raise Quarantined(
-        "not-a-delivery",
-        f"Thiếu bảng bắt buộc: {wanted}; trong tệp có: {there}",
-        f"required sheets are missing: {wanted}; the file holds: {there}",
-        "Không để hồ sơ XML chung với bảng xuất trong một tệp zip" if xml_inside else f"Thêm bảng {wanted} rồi gửi lại",
-        "do not put claim XML and sheets of an export into one zip"
-        if xml_inside
-        else f"add the sheet {wanted} and send it again",
-    )
+@contextmanager
+def fitted(path: Path, every: Profiles, facility: str | None, max_unpacked: int) -> Iterator[tuple[Export, Fit]]:
+    """An export and how the profile that is set for the facility, or else the one that knows it best, reads it."""
+    known = names_known(every.every)
+    with open_export(path, known=known, key=key_of(every.every), max_unpacked=max_unpacked) as export:
+        yield export, best_fit(every.candidates(facility), export.sheets)
 
 
 class _Reader:
-    def __init__(self, export: Export, profile: Profile, inbox_facility: str | None, max_claims: int) -> None:
+    def __init__(
+        self, export: Export, fit: Fit, inbox_facility: str | None, max_claims: int, profiles: Profiles
+    ) -> None:
         self.export = export
-        self.profile = profile
+        self.fit = fit
+        self.profile = fit.profile
         self.inbox_facility = inbox_facility
         self.max_claims = max_claims
-        self.format = "emr-xlsx" if export.workbooks else "emr-csv"
-        self.unknown_columns: list[str] = []
+        self.format = export.format
+        self.chosen_by = "facility" if (inbox_facility or "") in profiles.of_facility else "headers"
         self.found: list[pd.DataFrame] = []
+        self.sheets: list[dict[str, Any]] = []
+        self.repaired: dict[str, int] = {}
+        self.cards: list[pd.DataFrame] = []
 
     def read(self) -> Extracted:
-        sheets: dict[str, Sheet] = {}
-        for sheet in self.export.sheets:
-            name = self.profile.sheet(sheet.stem)
-            if name is None:
-                self.unknown_columns.append(f"{sheet.stem}.*")
-            elif name in sheets:
-                self._stop(
-                    f"Bảng {name} có hai lần trong tệp",
-                    f"sheet {name} is there twice",
-                    "Giữ mỗi bảng một lần rồi gửi lại",
-                    "keep each sheet once and send it again",
-                )
-            else:
-                sheets[name] = sheet
-        self.unknown_columns.extend(self.export.others)
+        self._check_sheets()
         main = self.profile.claim_sheet
-        encounters = self._rows(sheets.pop(main), main)
-        if encounters.num_rows == 0:
+        parts = self._parts(main)
+        visits = self._visits(next(rows for rows in parts if rows.part.table == "XML1"), main)
+        others = [(main, rows) for rows in parts if rows.part.table != "XML1"]
+        for name in self.profile.sheets:
+            if name != main and name in self.fit.sheets:
+                others += [(name, rows) for rows in self._parts(name)]
+        for _, rows in others:
+            if rows.part.table == CARDS:
+                self.cards.append(rows.table.to_pandas())
+        cards = pd.concat(self.cards, ignore_index=True) if self.cards else None
+        order = np.arange(visits.num_rows)
+        tables = {"XML1": _keyed(with_cards(visits, cards), order, np.ones_like(order))}
+        claims, found = claims_of(
+            tables["XML1"],
+            inbox_facility=self.inbox_facility,
+            place_vi=f"cột MA_CSKCB của bảng {main}",
+            place_en=f"column MA_CSKCB of sheet {main}",
+            format=self.format,
+        )
+        self.found.append(found)
+        for table in dictionary.CLAIM_TABLES:
+            mine = [(name, rows) for name, rows in others if rows.part.table == table and rows.table.num_rows]
+            if mine:
+                joined = self._joined(_together([rows for _, rows in mine]), claims, mine[0][0], table)
+                if len(joined):
+                    tables[table] = joined
+        self.found += structure(claims, tables)
+        self.found.append(results_without_order(tables))
+        open_codes = [_open_codes(name, tables[name]) for name in tables]
+        tables = {
+            name: tables[name].drop(columns=[c for c in tables[name].columns if c.startswith(_MARK)])
+            for name in dictionary.CLAIM_TABLES
+            if name in tables
+        }
+        return Extracted(
+            ClaimTables(claims, tables),
+            concat(self.found),
+            self.format,
+            claims["MA_CSKCB"].iloc[0],
+            unknown_columns=self._unknown(),
+            reading={
+                "profile": self.profile.name,
+                "chosen_by": self.chosen_by,
+                "sheets": self.sheets,
+                "codes_repaired": self.repaired,
+            },
+            open_codes=pd.concat(open_codes, ignore_index=True),
+        )
+
+    def _check_sheets(self) -> None:
+        if self.fit.twice:
+            name = self.fit.twice[0]
+            self._stop(
+                f"Bảng {name} có hai lần trong tệp",
+                f"sheet {name} is there twice",
+                "Giữ mỗi bảng một lần rồi gửi lại",
+                "keep each sheet once and send it again",
+            )
+        if self.fit.missing:
+            there = sorted({*(sheet.stem or "–" for sheet in self.export.sheets), *self.export.others})
+            xml_inside = any(name.lower().endswith(".xml") for name in self.export.others)
+            raise no_sheet_fits(", ".join(there[:20]) or "–", ", ".join(self.fit.missing), xml_inside=xml_inside)
+
+    def _unknown(self) -> list[str]:
+        found = [f"{sheet.stem or '–'}.*" for sheet in self.fit.rest]
+        for name, sheet in self.fit.sheets.items():
+            found += [f"{name}.{header}" for header in self.profile.sheets[name].unknown(sheet.headers)]
+        return [*found, *self.export.others]
+
+    def _parts(self, name: str) -> list[Rows]:
+        sheet = self.fit.sheets[name]
+        try:
+            parts, count = rows_of(self.profile, name, sheet)
+        except Quarantined as error:
+            error.format, error.ma_cskcb = error.format or self.format, self.inbox_facility
+            raise
+        tables = [part.table for part in self.profile.sheets[name].parts]
+        self.sheets.append({"sheet": name, "tables": tables, "rows": count, "encoding": sheet.encoding})
+        for rows in parts:
+            for element, times in rows.repaired.items():
+                label = f"{rows.part.table}.{element}"
+                self.repaired[label] = self.repaired.get(label, 0) + times
+        return parts
+
+    def _visits(self, rows: Rows, main: str) -> pa.Table:
+        visits = _together([rows])
+        if rows.part.once:
+            first, cards, count = once_per_visit(rows.table)
+            visits = visits.take(first)
+            self.cards.append(cards)
+            if count:
+                self.found.append(differing(count, main))
+        if visits.num_rows == 0:
             self._stop(
                 f"Bảng {main} không có dòng nào",
                 f"sheet {main} has no rows",
                 "Xuất lại tệp có ít nhất một đợt điều trị",
                 "export the file again with at least one episode",
             )
-        if encounters.num_rows > self.max_claims:
+        if visits.num_rows > self.max_claims:
             raise Quarantined(
                 "too-large",
                 f"Tệp có hơn {self.max_claims} hồ sơ",
@@ -112,80 +184,27 @@ class _Reader:
                 "send it again as several smaller files",
                 format=self.format,
             )
-        order = np.arange(encounters.num_rows)
-        tables = {"XML1": _keyed(encounters, order, np.ones_like(order))}
-        claims = self._claims(tables["XML1"])
-        for name in (n for n in self.profile.sheets if n in sheets):
-            rows = self._joined(self._rows(sheets[name], name), claims, name)
-            if len(rows):
-                tables[self.profile.sheets[name].table] = rows
-        self.found += structure(claims, tables)
-        tables = {name: tables[name] for name in dictionary.CLAIM_TABLES if name in tables}
-        return Extracted(
-            ClaimTables(claims, tables),
-            concat(self.found),
-            self.format,
-            claims["MA_CSKCB"].iloc[0],
-            unknown_columns=self.unknown_columns,
-        )
+        return visits
 
-    def _rows(self, sheet: Sheet, name: str) -> pa.Table:
-        """The sheet's rows as elements of its table, blank rows left out."""
-        profile = self.profile.sheets[name]
-        elements = {at: profile.element(header) for at, header in enumerate(sheet.headers) if header.strip()}
-        self.unknown_columns.extend(f"{name}.{sheet.headers[at]}" for at, known in elements.items() if known is None)
-        taken = {element: str(at) for at, element in elements.items() if element is not None}
-        twice = [element for element, times in Counter(filter(None, elements.values())).items() if times > 1]
-        if KEY not in taken or twice:
-            what = ", ".join(twice) or KEY
-            self._stop(
-                f"Bảng {name}: " + (f"nhiều cột cùng là {what}" if twice else f"thiếu cột {KEY}"),
-                f"sheet {name}: " + (f"several columns are {what}" if twice else f"column {KEY} is missing"),
-                "Sửa cột rồi gửi lại",
-                "correct the columns and send it again",
-            )
-        fields = {sheet.headers[at]: _field(profile.table, element) for at, element in elements.items() if element}
-        read = sheet.read(lambda header: fields.get(header))
-        columns = {element: _clean(read[place].combine_chunks()) for element, place in taken.items()}
-        blank = np.ones(read.num_rows, bool)
-        for column in columns.values():
-            blank &= pc.equal(pc.utf8_trim_whitespace(column), "").to_numpy(zero_copy_only=False)
-        absent = pa.nulls(read.num_rows, TEXT)
-        names = column_names(profile.table)
-        table = pa.table({element: columns.get(element, absent) for element in names})
-        return table.filter(pa.array(~blank)) if blank.any() else table
-
-    def _claims(self, encounters: pd.DataFrame) -> pd.DataFrame:
-        sheet = self.profile.claim_sheet
-        claims, found = claims_of(
-            encounters,
-            inbox_facility=self.inbox_facility,
-            place_vi=f"cột MA_CSKCB của bảng {sheet}",
-            place_en=f"column MA_CSKCB of sheet {sheet}",
-            format=self.format,
-        )
-        self.found.append(found)
-        return claims
-
-    def _joined(self, rows: pa.Table, claims: pd.DataFrame, name: str) -> pd.DataFrame:
+    def _joined(self, rows: pa.Table, claims: pd.DataFrame, name: str, table: str) -> pd.DataFrame:
         """The rows with the claims that they belong to; what belongs to none is reported, never lost silently."""
         key = rows[KEY].to_pandas().str.strip().rename("key")
         lines = pd.DataFrame({"key": key, "line": np.arange(rows.num_rows)})
         known = claims.loc[claims[KEY].notna(), ["claim", KEY]]
+        main = self.profile.claim_sheet
         if (lines["key"].value_counts() * known[KEY].value_counts()).sum() > len(lines) + _MOST_SHARED:
             self._stop(
-                f"MA_LK lặp lại quá nhiều lần trong bảng {self.profile.claim_sheet}",
-                f"MA_LK are repeated too often in sheet {self.profile.claim_sheet}",
+                f"MA_LK lặp lại quá nhiều lần trong bảng {main}",
+                f"MA_LK are repeated too often in sheet {main}",
                 "Mỗi đợt điều trị phải có một MA_LK riêng; sửa rồi gửi lại",
                 "give each episode a MA_LK of its own and send it again",
             )
         pairs = lines.merge(known, left_on="key", right_on=KEY).sort_values(["claim", "line"])
         strangers = len(lines) - pairs["line"].nunique()
         if strangers:
-            main = self.profile.claim_sheet
             self.found.append(
                 orphans(
-                    self.profile.sheets[name].table,
+                    table,
                     strangers,
                     f"bảng {name} có {strangers} dòng mà MA_LK không có trong bảng {main}; "
                     "các dòng này không thuộc hồ sơ nào",
@@ -199,14 +218,31 @@ class _Reader:
         raise Quarantined("not-a-delivery", vi, en, next_vi, next_en, format=self.format, ma_cskcb=self.inbox_facility)
 
 
-def _field(table: str, element: str) -> dictionary.Field:
-    decision = next(d for d in LAYOUTS if table in dictionary.tables(d) and dictionary.table(table, d).has(element))
-    return dictionary.table(table, decision).field(element)
+def _together(parts: list[Rows]) -> pa.Table:
+    """Rows of one table out of several parts, with a column more for each kind of open code that one of them has."""
+    marks = list(dict.fromkeys(mark for rows in parts for mark in rows.open_codes))
+    tables = []
+    for rows in parts:
+        table = rows.table
+        for mark in marks:
+            column = rows.open_codes.get(mark, pa.repeat(pa.scalar(False), table.num_rows))
+            source = rows.part.codes.get(mark[0], ("", ""))
+            table = table.append_column(_MARK.join(("", *mark, *source)), column)
+        tables.append(table)
+    return pa.concat_tables(tables)
 
 
-def _clean(column: pa.Array) -> pa.Array:
-    """Text that XML can carry, in normal form C."""
-    return text_column(pc.replace_substring_regex(column, _NOT_IN_XML, ""))
+def _open_codes(name: str, rows: pd.DataFrame) -> pd.DataFrame:
+    """The codes of a table that are still to be found out: table, claim, row, field, value, and file and column of the
+    reference data in which the facility's own codes stand ("" for codes that came as numbers)."""
+    found = []
+    for label in (column for column in rows.columns if column.startswith(_MARK)):
+        _, field, kind, file, column = label.split(_MARK)
+        where = rows[label].to_numpy(dtype=bool)
+        part = pd.DataFrame({"claim": rows["claim"][where], "row": rows["row"][where], "value": rows[field][where]})
+        found.append(part.assign(table=name, field=field, kind=kind, file=file, column=column))
+    columns = ["table", "claim", "row", "field", "value", "kind", "file", "column"]
+    return pd.concat(found, ignore_index=True)[columns] if found else pd.DataFrame(columns=columns)
 
 
 def _keyed(rows: pa.Table, claim: np.ndarray[Any, Any], row: np.ndarray[Any, Any]) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import pandas as pd
 
@@ -23,14 +23,17 @@ class Summary:
     created_on: str | None = None
     signed: bool = False
     unknown_columns: list[str] | None = None
+    reading: dict[str, Any] | None = None
+    open_codes: pd.DataFrame | None = None
 
 
 @dataclass
 class Extracted:
     """One delivery as read.
 
-    findings: raw findings of the reader (families STR-001 to STR-005, STR-015). The others are the fields of the same
-    names of `claim_pipeline.workspace.Delivery`.
+    findings: raw findings of the reader (families STR-001 to STR-005, STR-015). open_codes: codes of an export that are
+    still to be found out with reference data (columns of `claim_pipeline.transform.codes`). The others are the fields
+    of the same names of `claim_pipeline.workspace.Delivery`.
     """
 
     tables: ClaimTables
@@ -41,6 +44,8 @@ class Extracted:
     created_on: str | None = None
     signed: bool = False
     unknown_columns: list[str] | None = None
+    reading: dict[str, Any] | None = None
+    open_codes: pd.DataFrame | None = None
 
     @property
     def summary(self) -> Summary:
@@ -52,6 +57,8 @@ class Extracted:
             self.created_on,
             self.signed,
             self.unknown_columns,
+            self.reading,
+            self.open_codes,
         )
 
 
@@ -99,6 +106,8 @@ class Collected:
             summary.created_on,
             summary.signed,
             summary.unknown_columns,
+            summary.reading,
+            summary.open_codes,
         )
 
 

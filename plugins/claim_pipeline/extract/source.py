@@ -8,12 +8,13 @@ from typing import Literal
 from claim_pipeline.errors import Quarantined
 from claim_pipeline.extract.result import Collected, Extracted, Sink, Summary
 from claim_pipeline.extract.wrapping import claim_files, is_base64_of_delivery, is_xml, names_of_claim_files
-from claim_pipeline.extract.zips import OLE2_MAGIC, ZIP_MAGIC, is_workbook, old_or_encrypted_workbook, open_zip
+from claim_pipeline.extract.zips import OLE2_MAGIC, ZIP_MAGIC, is_workbook, open_zip
 from claim_pipeline.settings import Settings
 
-Kind = Literal["xml", "base64", "zip", "xlsx"]
+Kind = Literal["xml", "base64", "zip", "xlsx", "xls", "text"]
 
 _MIB = 1 << 20
+_HEAD = 64 << 10
 
 
 def read(path: Path, *, inbox_facility: str | None, limits: Settings) -> Extracted:
@@ -35,7 +36,7 @@ def read_into(path: Path, into: Sink, *, inbox_facility: str | None, limits: Set
         )
     max_unpacked = limits.max_unpacked_mib * _MIB
     kind = kind_of(path, max_unpacked)
-    if kind in ("xml", "base64") or (kind == "zip" and _holds_claim_xml(path, max_unpacked)):
+    if kind in ("xml", "base64") or (kind == "zip" and _holds_claim_xml(path, max_unpacked, limits.profiles)):
         from claim_pipeline.extract import claim_xml
 
         with claim_files(path, max_unpacked) as files:
@@ -49,11 +50,12 @@ def read_into(path: Path, into: Sink, *, inbox_facility: str | None, limits: Set
                 max_claim_mib=limits.max_claim_mib,
             )
     from claim_pipeline.extract import emr
+    from claim_pipeline.extract.profile import configured
 
     found = emr.read(
         path,
-        workbook=kind == "xlsx",
         inbox_facility=inbox_facility,
+        profiles=configured(limits.profiles),
         max_claims=limits.max_claims,
         max_unpacked=max_unpacked,
     )
@@ -63,31 +65,40 @@ def read_into(path: Path, into: Sink, *, inbox_facility: str | None, limits: Set
 
 
 def kind_of(path: Path, max_unpacked: int) -> Kind:
-    """What a file is: "xml", "base64" (of XML or a zip), "zip" or "xlsx". Raises Quarantined for anything else."""
+    """What a file is: "xml", "base64" (of XML or a zip), "zip", "xlsx", "xls", or "text" (JSON or CSV). Raises
+    Quarantined for anything else."""
     with path.open("rb") as stream:
-        head = stream.read(4096)
+        head = stream.read(_HEAD)
     if not head:
         raise _not_a_delivery("Tệp rỗng", "the file is empty")
     if head.startswith(ZIP_MAGIC):
         with open_zip(path, max_unpacked) as archive:
             return "xlsx" if is_workbook(archive) else "zip"
     if head.startswith(OLE2_MAGIC):
-        raise old_or_encrypted_workbook(path.read_bytes())
+        return "xls"
     if is_xml(head):
         return "xml"
     if is_base64_of_delivery(head):
         return "base64"
-    raise _not_a_delivery("Tệp không phải XML, zip hay xlsx", "the file is neither XML nor zip nor xlsx")
+    from claim_pipeline.extract.sheets import is_table_of_text
+
+    if is_table_of_text(head):
+        return "text"
+    raise _not_a_delivery(
+        "Tệp không phải XML, zip, Excel, CSV hay JSON", "the file is no XML, zip, workbook, CSV or JSON"
+    )
 
 
-def _holds_claim_xml(path: Path, max_unpacked: int) -> bool:
+def _holds_claim_xml(path: Path, max_unpacked: int, profiles: Path | None) -> bool:
     """Whether a zip holds claim XML; one with sheets of a known record system beside it is an export."""
-    from claim_pipeline.extract.profile import profiles
+    from claim_pipeline.extract.fitting import names_known
+    from claim_pipeline.extract.profile import configured
+    from claim_pipeline.extract.sheets import ENDINGS
 
     with open_zip(path, max_unpacked) as archive:
         sheets = [Path(name) for name in archive.namelist()]
-        known = {name.lower() for profile in profiles() for name in profile.sheets}
-        if any(sheet.stem.strip().lower() in known and sheet.suffix.lower() in (".csv", ".xlsx") for sheet in sheets):
+        known = names_known(configured(profiles).every)
+        if any(known(sheet.stem) and sheet.suffix.lower() in ENDINGS for sheet in sheets):
             return False
         return bool(names_of_claim_files(archive))
 
@@ -95,7 +106,7 @@ def _holds_claim_xml(path: Path, max_unpacked: int) -> bool:
 def _not_a_delivery(
     vi: str,
     en: str,
-    next_vi: str = "Gửi tệp XML hồ sơ thanh toán, hoặc zip/xlsx xuất từ phần mềm bệnh viện",
-    next_en: str = "send claim XML, or a zip or xlsx export of the hospital's system",
+    next_vi: str = "Gửi tệp XML hồ sơ thanh toán, hoặc zip/Excel/CSV/JSON xuất từ phần mềm bệnh viện",
+    next_en: str = "send claim XML, or a zip, Excel, CSV or JSON export of the hospital's system",
 ) -> Quarantined:
     return Quarantined("not-a-delivery", vi, en, next_vi, next_en)

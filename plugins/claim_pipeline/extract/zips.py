@@ -38,9 +38,9 @@ def open_zip(source: Path | IO[bytes], max_unpacked: int) -> zipfile.ZipFile:
 
 
 def is_workbook(archive: zipfile.ZipFile) -> bool:
-    """Whether a zip is an xlsx workbook."""
+    """Whether a zip is a workbook: xlsx, xlsm or xlsb."""
     names = set(archive.namelist())
-    return "[Content_Types].xml" in names and any(name.endswith("workbook.xml") for name in names)
+    return "[Content_Types].xml" in names and any(name.endswith(("workbook.xml", "workbook.bin")) for name in names)
 
 
 def damaged(kind: str) -> Quarantined:

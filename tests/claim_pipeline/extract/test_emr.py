@@ -14,11 +14,10 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from claim_pipeline.errors import Quarantined
 from claim_pipeline.extract import profile
-from claim_pipeline.extract.sheets import cell_text
+from claim_pipeline.extract.workbooks import cell_text
 from claim_rules import dictionary
 from claim_rules.frames import CLAIM_COLUMNS
 
@@ -218,7 +217,7 @@ def test_cells_of_excel_become_the_text_of_their_fields(build: SimpleNamespace, 
     result = read(content)
     assert result.tables["XML1"][headers].to_numpy().tolist() == [
         ["A", "27001", "202507020800", "202507010805", "20250101", "12345.67", "2025", "01001", "1"],
-        ["B", "27001", "202507020000", "202507010805", "20250101", "0.3", "2025", "1001", ""],
+        ["B", "27001", "202507020000", "202507010805", "20250101", "0.3", "2025", "01001", ""],
     ]
     assert result.tables["XML3"]["SO_LUONG"].tolist() == ["1.5", "3"]
 
@@ -292,7 +291,6 @@ def test_missing_sheets_are_named(build: SimpleNamespace, read: Read) -> None:
         ({"encounters.csv": ENCOUNTERS, "orders.csv": "MA_LK,STT,stt\nA,1,1\n"}, "STT"),
         ({"encounters.csv": ENCOUNTERS, "orders.csv": "MA_LK,STT\nA,1\nA,1,2\nA\n"}, "2 rows"),
         ({"encounters.csv": ENCOUNTERS, "orders.csv": 'MA_LK,STT\nA,"1\nA,2\nB,3\n'}, "quote"),
-        ({"encounters.csv": ENCOUNTERS, "orders.csv": "MA_LK,TEN\nA,Đỏ\n".encode("utf-16")}, "UTF-8"),
         ({"encounters.csv": ENCOUNTERS, "orders.csv": "MA_LK,TEN\nA,Đ\n".encode("cp1258")}, "UTF-8"),
     ],
 )
@@ -324,9 +322,7 @@ def test_a_password_is_told_from_damage(build: SimpleNamespace, read: Read) -> N
     locked = compound + "EncryptedPackage".encode("utf-16-le")
     assert stopped(read, locked).code == "encrypted"
     assert stopped(read, build.zip({"encounters.xlsx": locked})).code == "encrypted"
-    error = stopped(read, compound)
-    assert error.code == "not-a-delivery"
-    assert "xls" in error.message_en
+    assert stopped(read, compound).code == "not-a-delivery"
 
 
 def test_names_in_a_zip_are_never_places_to_write_to(build: SimpleNamespace, read: Read, tmp_path: Path) -> None:
@@ -392,6 +388,7 @@ def test_the_built_in_profile_is_the_one_of_the_contract() -> None:
         "birth": "XML9",
         "referral": "XML13",
         "followup": "XML14",
+        "cards": "cards",
     }
 
 
@@ -400,7 +397,7 @@ HEAD = "name: x\ndescription_vi: x\ndescription_en: x\nsheets:\n"
 
 def test_a_profile_maps_other_headers() -> None:
     found = profile.parse(
-        HEAD + "  KhamBenh: {table: XML1, required: true, columns: {Mã hồ sơ: MA_LK}, official_names: false}"
+        HEAD + "  KhamBenh: {table: XML1, required: true, columns: {MA_LK: Mã hồ sơ}, official_names: false}"
     )
     sheet = found.sheets["KhamBenh"]
     assert found.claim_sheet == "KhamBenh"
@@ -415,14 +412,14 @@ def test_a_profile_maps_other_headers() -> None:
         "  a: {table: XML2, required: true}",
         "  a: {table: XML1}",
         "  a: {table: XML1, required: true}\n  b: {table: XML99}",
-        "  a: {table: XML1, required: true, columns: {x: NO_SUCH}}",
+        "  a: {table: XML1, required: true, columns: {NO_SUCH: x}}",
         "  a: {table: XML1, required: true, colour: red}",
         "  a: {table: XML1, required: true}\n  b: {table: XML2}\n  c: {table: XML2}",
         "  a: {table: XML1, required: true}\n  A: {table: XML2}",
     ],
 )
 def test_a_profile_with_a_mistake_is_refused(sheets: str) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(profile.ProfileError):
         profile.parse(HEAD + sheets)
 
 
