@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from claim_rules import dictionary
+from claim_rules import catalogue, dictionary
 from claim_rules.dictionary import CLAIM_TABLES
+from claim_rules.expectations.conditions import Condition
 from claim_rules.expectations.fields import (
     CODE,
     DECIMALS,
@@ -23,6 +24,7 @@ from claim_rules.expectations.fields import (
     MISSING,
     NEGATIVE,
     NEWBORN,
+    RANGE,
     SYNTAX,
     VERSION,
     VERSION_EXPECTATION,
@@ -31,11 +33,11 @@ from claim_rules.expectations.fields import (
     Layout,
     expectations,
 )
+from claim_rules.expectations.texts import Positions, are_dates, blanks, days_of, digits, flags, matches
 from claim_rules.findings import concat, findings
 from claim_rules.frames import KEY_COLUMNS, ClaimTables
 
 Kinds = npt.NDArray[np.uint8]
-Positions = npt.NDArray[np.int64]
 
 PARENT_KEY = "MA_LK of XML1"
 """Column beside the fields of a table: the claim's MA_LK, against which the rows' own is checked."""
@@ -51,8 +53,6 @@ SUMMARY_COLUMNS = ("claim", "MA_LK", "NGAY_RA", "NGAY_VAO")
 
 NEWBORN_DAYS = 28
 
-_DAYS = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
-
 
 @dataclass(frozen=True)
 class Faults:
@@ -67,61 +67,6 @@ class Faults:
 _NONE = (np.empty(0, np.int64), np.empty(0, np.uint8))
 
 
-def _flags(values: pa.Array) -> npt.NDArray[np.bool_]:
-    flags: npt.NDArray[np.bool_] = pc.fill_null(values, False).to_numpy(zero_copy_only=False)
-    return flags
-
-
-def _blank(values: pa.Array) -> npt.NDArray[np.bool_]:
-    """Null, empty, or nothing but white space."""
-    empty = pc.or_(pc.equal(values, ""), pc.utf8_is_space(values))
-    return _flags(pc.fill_null(empty, True))
-
-
-def _matches(values: pa.Array, pattern: str) -> npt.NDArray[np.bool_]:
-    return _flags(pc.match_substring_regex(values, pattern))
-
-
-def _digits(values: pa.Array, start: int, stop: int) -> Positions:
-    """The number in that part of each text; only digits may stand there."""
-    part = pc.utf8_slice_codeunits(values, start, stop)
-    number: Positions = pc.cast(part, pa.int64()).to_numpy(zero_copy_only=False)
-    return number
-
-
-def _real_dates(values: pa.Array, *, times: bool, unknown: bool) -> npt.NDArray[np.bool_]:
-    """Whether each text of 8 or 12 digits is a real day (and time); unknown: MMDD and HHMM may be 0000."""
-    year, month, day = _digits(values, 0, 4), _digits(values, 4, 6), _digits(values, 6, 8)
-    leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
-    last = _DAYS[np.where(month <= 12, month, 0)] + (leap & (month == 2))
-    good: npt.NDArray[np.bool_] = (year >= 1) & (day >= 1) & (day <= last)
-    if unknown:
-        good |= (year >= 1) & (month == 0) & (day == 0)
-    if times:
-        good &= (_digits(values, 8, 10) <= 23) & (_digits(values, 10, 12) <= 59)
-    return good
-
-
-def _dates(values: pa.Array, form: str) -> npt.NDArray[np.bool_]:
-    """Whether each text is a date of that form."""
-    good = np.zeros(len(values), np.bool_)
-    shapes = {
-        "date8": ((8, False),),
-        "datetime12": ((12, False),),
-        "date8|datetime12": ((8, False), (12, False)),
-        "birth": ((12, True),),
-        "birth8": ((8, True),),
-    }[form]
-    for length, unknown in shapes:
-        fits = _matches(values, f"^[0-9]{{{length}}}$")
-        if fits.any():
-            at = np.flatnonzero(fits)
-            good[at] = _real_dates(values.take(pa.array(at)), times=length == 12, unknown=unknown)
-    if form == "birth8":
-        good |= _matches(values, "^[0-9]{4}$")  # 4210: some exports give the year alone
-    return good
-
-
 def _number_kinds(values: pa.Array, expectation: Expectation) -> Kinds:
     """Fault of each text as a number; nearly all have none, so one pattern clears them and the rest is looked into."""
     kinds = np.zeros(len(values), np.uint8)
@@ -131,15 +76,15 @@ def _number_kinds(values: pa.Array, expectation: Expectation) -> Kinds:
         digits = r"(\.0+)?"
     else:
         digits = rf"(\.[0-9]{{1,{expectation.decimals}}}0*)?"
-    good = _matches(values, rf"^-?[0-9]+{digits}$" if expectation.negative else rf"^[0-9]+{digits}$")
+    good = matches(values, rf"^-?[0-9]+{digits}$" if expectation.negative else rf"^[0-9]+{digits}$")
     at = np.flatnonzero(~good)
     if len(at):
         odd = values.take(pa.array(at))
         fault = np.full(len(at), SYNTAX, np.uint8)
-        fault[_matches(odd, r"^-?[0-9]+\.[0-9]+$")] = DECIMALS
+        fault[matches(odd, r"^-?[0-9]+\.[0-9]+$")] = DECIMALS
         # -0.00 is no amount below nought
-        fault[_matches(odd, rf"^-[0-9]+{digits}$")] = NEGATIVE
-        fault[_matches(odd, rf"^-0+{digits}$") & ~_matches(odd, "[1-9]")] = 0
+        fault[matches(odd, rf"^-[0-9]+{digits}$")] = NEGATIVE
+        fault[matches(odd, rf"^-0+{digits}$") & ~matches(odd, "[1-9]")] = 0
         kinds[at] = fault
     return kinds
 
@@ -150,13 +95,17 @@ def _value_kinds(values: pa.Array, expectation: Expectation) -> Kinds:
     form = expectation.form
     if expectation.codes is not None:
         allowed = pa.array(expectation.codes, values.type)
-        kinds[~_flags(pc.is_in(values, value_set=allowed))] = CODE
+        kinds[~flags(pc.is_in(values, value_set=allowed))] = CODE
     elif form == "integer":
-        kinds[~_matches(values, "^-?[0-9]+$")] = SYNTAX
+        kinds[~matches(values, "^-?[0-9]+$")] = SYNTAX
     elif form == "number":
         kinds = _number_kinds(values, expectation)
+        if expectation.highest is not None:
+            good = np.flatnonzero(kinds == 0)
+            number = pc.cast(values.take(pa.array(good)), pa.float64()).to_numpy()
+            kinds[good[(number < 0) | (number > expectation.highest)]] = RANGE
     elif form != "text":
-        kinds[~_dates(values, form)] = SYNTAX
+        kinds[~are_dates(values, form)] = SYNTAX
     return kinds
 
 
@@ -165,7 +114,7 @@ def _list_kinds(values: pa.Array, expectation: Expectation) -> Kinds:
     items = pc.split_pattern(values, ";")
     owner = pc.list_parent_indices(items).to_numpy()
     flat = pc.utf8_trim_whitespace(pc.list_flatten(items))
-    filled = ~_blank(flat)
+    filled = ~blanks(flat)
     kinds = np.zeros(len(values), np.uint8)
     found = _value_kinds(flat.filter(pa.array(filled)), expectation)
     np.maximum.at(kinds, owner[filled], found)
@@ -174,11 +123,11 @@ def _list_kinds(values: pa.Array, expectation: Expectation) -> Kinds:
 
 def _too_long(values: pa.Array, limit: int) -> npt.NDArray[np.bool_]:
     """Whether each text has more characters than that, composed (NFC)."""
-    long = _flags(pc.greater(pc.utf8_length(values), limit))
+    long = flags(pc.greater(pc.utf8_length(values), limit))
     at = np.flatnonzero(long)
     if len(at):
         composed = pc.utf8_normalize(values.take(pa.array(at)), form="NFC")
-        long[at] = _flags(pc.greater(pc.utf8_length(composed), limit))
+        long[at] = flags(pc.greater(pc.utf8_length(composed), limit))
     return long
 
 
@@ -196,7 +145,7 @@ def _only_length(column: pa.Array, expectation: Expectation) -> Faults:
         if longest > expectation.max_length:
             kinds[_too_long(pc.fill_null(column, ""), expectation.max_length)] = LENGTH
     if expectation.blank_rule is not None:
-        kinds[_blank(column)] = MISSING
+        kinds[blanks(column)] = MISSING
     rows = np.flatnonzero(kinds)
     return Faults(len(column), rows, kinds[rows])
 
@@ -206,7 +155,7 @@ def _by_distinct_value(column: pa.Array, expectation: Expectation) -> Faults:
     coded = column.dictionary_encode()
     values = coded.dictionary
     verdict = np.zeros(len(values) + 1, np.uint8)  # the last is that of null
-    blank = _blank(values)
+    blank = blanks(values)
     filled = np.flatnonzero(~blank)
     if len(filled):
         texts = values if len(filled) == len(values) else values.take(pa.array(filled))
@@ -227,21 +176,21 @@ def _by_distinct_value(column: pa.Array, expectation: Expectation) -> Faults:
 
 def _keys(column: pa.Array, parent: pa.Array) -> Faults:
     """MA_LK of the rows against that of their claim: another one, or none."""
-    same = _flags(pc.equal(column, parent)) & ~_blank(column)
+    same = flags(pc.equal(column, parent)) & ~blanks(column)
     rows = np.flatnonzero(~same)
     return Faults(len(column), rows, np.full(len(rows), KEY, np.uint8))
 
 
 def _versions(decision: pa.Array, ends: pa.Array) -> Faults:
     """Claims whose layout is not the one for the day of NGAY_RA; a day that cannot be read is passed over."""
-    days = _days(ends)
+    days = days_of(ends)
     wrong = days != 0
     for name, known in dictionary.decisions().items():
         start, end = (
             _as_number(known.visits_from or datetime.date.min),
             _as_number(known.visits_to or datetime.date.max),
         )
-        wrong &= ~(_flags(pc.equal(decision, name)) & (days >= start) & (days <= end))
+        wrong &= ~(flags(pc.equal(decision, name)) & (days >= start) & (days <= end))
     rows = np.flatnonzero(wrong)
     return Faults(int((days != 0).sum()), rows, np.full(len(rows), VERSION, np.uint8))
 
@@ -252,15 +201,15 @@ def _newborns(births: pa.Array, arrivals: pa.Array) -> Positions:
     Without month and day a child counts as that young only if it must be: arrived by the 29th of January of the year
     it was born in.
     """
-    known = _dates(births, "birth") & _dates(arrivals, "datetime12")
-    rough = known & _matches(births, "0000$|^[0-9]{4}0000")
+    known = are_dates(births, "birth") & are_dates(arrivals, "datetime12")
+    rough = known & matches(births, "0000$|^[0-9]{4}0000")
     at = np.flatnonzero(rough)
     if not len(at):
         return np.empty(0, np.int64)
     birth, arrival = births.take(pa.array(at)), arrivals.take(pa.array(at))
-    month, day = _digits(birth, 4, 6), _digits(birth, 6, 8)
-    born = _day_numbers(_digits(birth, 0, 4), np.maximum(month, 1), np.maximum(day, 1))
-    came = _day_numbers(_digits(arrival, 0, 4), _digits(arrival, 4, 6), _digits(arrival, 6, 8))
+    month, day = digits(birth, 4, 6), digits(birth, 6, 8)
+    born = _day_numbers(digits(birth, 0, 4), np.maximum(month, 1), np.maximum(day, 1))
+    came = _day_numbers(digits(arrival, 0, 4), digits(arrival, 4, 6), digits(arrival, 6, 8))
     age = came - born
     return np.asarray(at[(age >= 0) & (age <= NEWBORN_DAYS)], np.int64)
 
@@ -275,12 +224,16 @@ def _as_number(day: datetime.date) -> int:
     return day.year * 10000 + day.month * 100 + day.day
 
 
-def _days(texts: pa.Array) -> Positions:
-    """The day (yyyymmdd as a number) that each date or date-time begins with; 0 where there is none."""
-    part = pc.utf8_slice_codeunits(texts, 0, 8)
-    good = pa.array(_dates(part, "date8"))
-    number: Positions = pc.cast(pc.if_else(good, part, "0"), pa.int64()).to_numpy(zero_copy_only=False)
-    return number
+def _where_demanded(faults: Faults, condition: Condition, columns: Callable[[str], pa.Array]) -> Faults:
+    """The same faults without the blank values that may be: nobody looks at a condition where nothing is blank."""
+    blank = faults.kinds == MISSING
+    rows = faults.rows[blank]
+    if not len(rows) or not condition.alternatives:
+        return faults
+    at = pa.array(rows)
+    keep = np.ones(len(faults.rows), np.bool_)
+    keep[blank] = condition.holds(lambda name: columns(name).take(at), len(rows))
+    return Faults(faults.evaluated, faults.rows[keep], faults.kinds[keep])
 
 
 def check_table(
@@ -294,9 +247,13 @@ def check_table(
     """
     length = len(next(iter(columns.values()))) if columns else 0
     found: dict[str, Faults] = {}
+
+    def column_of(name: str) -> pa.Array:
+        given = columns.get(name)
+        return pa.nulls(length, pa.large_string()) if given is None else _one_array(given)
+
     for expectation in expected:
-        given = columns.get(expectation.field)
-        column = pa.nulls(length, pa.large_string()) if given is None else _one_array(given)
+        column = column_of(expectation.field)
         if expectation.key:
             faults = _keys(column, _one_array(columns[PARENT_KEY]))
         elif expectation.form == "version":
@@ -311,6 +268,8 @@ def check_table(
             kinds = np.concatenate([faults.kinds, np.full(len(late), NEWBORN, np.uint8)])
             order = np.argsort(rows, kind="stable")
             faults = Faults(faults.evaluated, rows[order], kinds[order])
+        if expectation.blank_when is not None:
+            faults = _where_demanded(faults, expectation.blank_when, column_of)
         found[expectation.field] = faults
     return found
 
@@ -358,7 +317,7 @@ def claim_layouts(claims: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
     able = able.merge(one, on="claim", how="left").reindex(
         columns=["claim", "decision", "MA_LK", "NGAY_RA", "NGAY_VAO"]
     )
-    ends, arrivals = (_days(_arrow(able[name])) for name in ("NGAY_RA", "NGAY_VAO"))
+    ends, arrivals = (days_of(_arrow(able[name])) for name in ("NGAY_RA", "NGAY_VAO"))
     days = np.where(ends != 0, ends, arrivals)
     starts = np.array([_as_number(date) for date in dictionary.change_dates()], np.int64)
     able["period"] = np.where(days == 0, -1, np.searchsorted(starts, days, side="right"))
@@ -398,6 +357,7 @@ def batches(
                 yield Batch(name, layout, frame if wanted.all() else frame[wanted])
 
 
+_OTHERWISE = "DICT-001"
 _FOUND = ("at", "rule", "field", "observed", "expected", "detail_vi", "detail_en")
 
 
@@ -407,11 +367,13 @@ def to_findings(batch: Batch, faults: Mapping[str, Faults]) -> pd.DataFrame:
     for expectation in batch.expectations:
         fault = faults[expectation.field]
         for kind in np.unique(fault.kinds):
-            rows = fault.rows[fault.kinds == kind]
+            rows, rule = _told(batch, expectation, int(kind), fault.rows[fault.kinds == kind])
+            if rule is None or not len(rows):
+                continue
             detail_vi, detail_en = expectation.detail(int(kind))
             found: dict[str, Any] = {
                 "at": rows,
-                "rule": expectation.rule(int(kind)),
+                "rule": rule,
                 "field": expectation.field,
                 "observed": _texts(batch.frame, expectation.field, rows),
                 "expected": expectation.expected(int(kind)),
@@ -421,7 +383,7 @@ def to_findings(batch: Batch, faults: Mapping[str, Faults]) -> pd.DataFrame:
             if kind == KEY:
                 found["expected"] = _texts(batch.frame, PARENT_KEY, rows)
             if kind == VERSION:
-                found["expected"] = _fitting(_days(_arrow(batch.frame[VERSION_FIELD].iloc[rows])))
+                found["expected"] = _fitting(days_of(_arrow(batch.frame[VERSION_FIELD].iloc[rows])))
                 decision = _texts(batch.frame, DECISION, rows)
                 found["detail_vi"] = [f"{detail_vi} {name}." for name in decision]
                 found["detail_en"] = [f"{detail_en} {name}." for name in decision]
@@ -433,6 +395,27 @@ def to_findings(batch: Batch, faults: Mapping[str, Faults]) -> pd.DataFrame:
     place = {name: batch.frame[name].to_numpy()[at] for name in KEY_COLUMNS}
     table = batch.expectations[0].table
     return findings(pd.DataFrame({**place, **columns, "table": table}))
+
+
+def _told(batch: Batch, expectation: Expectation, kind: int, rows: Positions) -> tuple[Positions, str | None]:
+    """Rows of a fault of that kind that are told here, and as what: a rule that has its own look at them tells itself,
+    one that the catalogue does not have (yet) is no reason to be silent."""
+    decision = batch.layout.decision if batch.layout is not None else ""
+    for named in expectation.named:
+        if named.kind == kind and _looks_itself(named.rule, decision):
+            texts = columns_of(batch.frame.iloc[rows][[*named.when.fields()]])
+            rows = rows[~named.when.holds(texts.__getitem__, len(rows))]
+    rule = expectation.rule(kind)
+    if kind != MISSING:
+        return rows, rule
+    if _looks_itself(rule, decision):
+        return rows, None
+    return rows, rule if rule in catalogue.book() else _OTHERWISE
+
+
+def _looks_itself(rule: str, decision: str) -> bool:
+    entry = catalogue.book().get(rule)
+    return entry is not None and entry.check is not None and decision in entry.decisions
 
 
 def _texts(frame: pd.DataFrame, name: str, rows: Positions) -> list[str]:

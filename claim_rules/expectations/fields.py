@@ -13,10 +13,11 @@ from functools import cache
 from importlib.resources import files
 
 from claim_rules import dictionary
-from claim_rules.dictionary import CLAIM_TABLES, Field
+from claim_rules.dictionary import Field
+from claim_rules.expectations.conditions import Condition, parse
 
-MISSING, CODE, SYNTAX, DECIMALS, NEGATIVE, LENGTH, NEWBORN, KEY, VERSION = range(1, 10)
-KINDS = ("", "missing", "code", "syntax", "decimals", "negative", "length", "newborn", "key", "version")
+MISSING, CODE, SYNTAX, DECIMALS, NEGATIVE, LENGTH, RANGE, NEWBORN, KEY, VERSION = range(1, 11)
+KINDS = ("", "missing", "code", "syntax", "decimals", "negative", "length", "range", "newborn", "key", "version")
 """Kinds of fault by number; 0 is no fault. A value has at most one: the first of this order that it shows, but what
 has a code list is judged by the list alone."""
 
@@ -25,14 +26,25 @@ VERSION_FIELD = "NGAY_RA"
 
 
 @dataclass(frozen=True)
+class Named:
+    """A kind of fault of a field that a rule of the catalogue speaks of, where a condition holds (named.csv)."""
+
+    kind: int
+    when: Condition
+    rule: str
+
+
+@dataclass(frozen=True)
 class Expectation:
     """What one field of one table must be.
 
-    blank_rule: finding for a blank value, None where it may be blank. key: the value must be that of XML1.
+    blank_rule: rule that a blank value breaks, None where it may be blank. blank_when: where it may not, None for
+    everywhere. named: faults that a rule of its own speaks of. key: the value must be that of XML1.
     codes: allowed values (each item of a list), None without a list. form: "date8", "datetime12", "date8|datetime12",
     "birth" (datetime12 with 0000 for what is unknown), "birth8", "number", "integer", "text" or "version"; form_rule:
     finding for another form. decimals, negative: of numbers. is_list: values joined by ";". max_length: characters.
-    expected, text_vi, text_en: the expectation in words.
+    highest: of a number from 0. range_rule: finding for a number that is not in this range or has too many characters.
+    text_vi, text_en: the expectation in words.
     """
 
     table: str
@@ -40,6 +52,8 @@ class Expectation:
     label_vi: str
     label_en: str
     blank_rule: str | None
+    blank_when: Condition | None
+    named: tuple[Named, ...]
     key: bool
     codes: tuple[str, ...] | None
     form: str
@@ -48,11 +62,13 @@ class Expectation:
     negative: bool
     is_list: bool
     max_length: int | None
+    highest: int | None
+    range_rule: str | None
     text_vi: str
     text_en: str
 
     def rule(self, kind: int) -> str:
-        """The id of the rule that a fault of this kind breaks."""
+        """The id of the rule that a fault of this kind breaks, if none of `named` speaks of it."""
         if kind == VERSION:
             return "DICT-005"
         if kind == KEY:
@@ -61,8 +77,8 @@ class Expectation:
             return self.blank_rule or "DICT-001"
         if kind == CODE:
             return "DICT-004"
-        if kind == LENGTH:
-            return "DICT-002"
+        if kind in (LENGTH, RANGE):
+            return self.range_rule or "DICT-002"
         return self.form_rule or "DICT-003"
 
     def expected(self, kind: int) -> str:
@@ -71,6 +87,8 @@ class Expectation:
             return ", ".join(self.codes)
         if kind == LENGTH:
             return f"≤ {self.max_length}"
+        if kind == RANGE:
+            return f"0–{self.highest}"
         if kind in (SYNTAX, DECIMALS, NEGATIVE):
             return _SHAPES.get(self.form) or ("≥ 0" if kind == NEGATIVE else _number_shape(self.decimals))
         if kind == NEWBORN:
@@ -84,6 +102,11 @@ class Expectation:
                 f"Chỉ được tối đa {self.decimals} chữ số thập phân.",
                 f"At most {self.decimals} digits after the point.",
             )
+        if kind == MISSING and self.blank_when is not None and self.blank_when.alternatives:
+            vi, en = self.blank_when.words()
+            return f"Bắt buộc khi {vi}.", f"Required where {en}."
+        if kind == LENGTH and self.range_rule:
+            return f"Tối đa {self.max_length} ký tự.", f"At most {self.max_length} characters."
         if kind == SYNTAX and self.form in ("number", "integer"):
             return (
                 "Chỉ dùng chữ số, dấu chấm thập phân; không dùng dấu phẩy hay dấu cách.",
@@ -136,6 +159,75 @@ def _mandatory() -> dict[tuple[str, str], str]:
     return {(row["table"], row["field"]): row["rule"] for row in _data("mandatory.csv")}
 
 
+@dataclass(frozen=True)
+class Demand:
+    """A field that must be filled where a condition holds; a row of conditions.csv.
+
+    rule, severity: what a blank one breaks.
+    """
+
+    table: str
+    field: str
+    decisions: tuple[str, ...]
+    when: Condition
+    rule: str
+    severity: str
+    source: str
+
+
+@cache
+def demands() -> tuple[Demand, ...]:
+    """Every field that must be filled only in some case which the claim itself tells."""
+    return tuple(
+        Demand(
+            row["table"],
+            row["field"],
+            tuple(row["decisions"].split()),
+            parse(row["when"]),
+            row["rule"],
+            row["severity"],
+            row["source"],
+        )
+        for row in _data("conditions.csv")
+    )
+
+
+@cache
+def _demanded() -> dict[tuple[str, str, str], Demand]:
+    return {(demand.table, demand.field, decision): demand for demand in demands() for decision in demand.decisions}
+
+
+@cache
+def _named() -> dict[tuple[str, str, str], tuple[Named, ...]]:
+    found: dict[tuple[str, str, str], tuple[Named, ...]] = {}
+    for row in _data("named.csv"):
+        one = Named(KINDS.index(row["kind"]), parse(row["when"]), row["rule"])
+        for decision in row["decisions"].split():
+            place = (row["table"], row["field"], decision)
+            found[place] = (*found.get(place, ()), one)
+    return found
+
+
+@dataclass(frozen=True)
+class Undecided:
+    """A field that must be filled in a case which the claim does not tell, and why; a row of undecided.csv."""
+
+    table: str
+    field: str
+    decisions: tuple[str, ...]
+    reason_vi: str
+    reason_en: str
+
+
+@cache
+def undecided() -> tuple[Undecided, ...]:
+    """Every conditional field of which a blank cannot be judged here."""
+    return tuple(
+        Undecided(row["table"], row["field"], tuple(row["decisions"].split()), row["reason_vi"], row["reason_en"])
+        for row in _data("undecided.csv")
+    )
+
+
 def _codes(field: Field, on: datetime.date | None) -> tuple[str, ...] | None:
     if field.code_list is None:
         return None
@@ -148,21 +240,33 @@ def _codes(field: Field, on: datetime.date | None) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(allowed))
 
 
-def _form(table: str, decision: str, field: Field) -> tuple[str, str | None, bool]:
-    """(form, rule of another form, may be negative)."""
+def _form(decision: str, field: Field) -> dict[str, object]:
+    """form, form_rule, negative, highest and range_rule of an expectation."""
+    form, rule, negative, highest, range_rule = _form_of(decision, field)
+    return {
+        "form": form,
+        "form_rule": rule,
+        "negative": negative,
+        "highest": highest if decision != "4210" else None,
+        "range_rule": range_rule if decision != "4210" else None,
+    }
+
+
+def _form_of(decision: str, field: Field) -> tuple[str, str | None, bool, int | None, str | None]:
     content = field.item_type or field.type
     if content.startswith("date"):
         if field.name == "NGAY_SINH" and content == "datetime12":
-            return "birth", "STR-012", False
+            return "birth", "STR-012", False, None, None
         if field.name == "NGAY_SINH" and decision == "4210":
-            return "birth8", "STR-012", False
-        return content, "STR-012", False
+            return "birth8", "STR-012", False, None, None
+        return content, "STR-012", False, None, None
     if content in ("decimal", "integer"):
         for row in _numbers():
             if fnmatchcase(field.name, row["field"]):
-                return "number", row["rule"], row["negative"] == "yes"
-        return ("integer" if content == "integer" else "number"), "DICT-003", True
-    return "text", None, False
+                highest = int(row["highest"]) if row["highest"] else None
+                return "number", row["rule"], row["negative"] == "yes", highest, row["range_rule"] or None
+        return ("integer" if content == "integer" else "number"), "DICT-003", True, None, None
+    return "text", None, False, None, None
 
 
 def _words(field: Field, expectation: dict[str, object]) -> tuple[str, str]:
@@ -175,7 +279,11 @@ def _words(field: Field, expectation: dict[str, object]) -> tuple[str, str]:
 
     codes = expectation["codes"]
     form = str(expectation["form"])
-    if expectation["blank_rule"]:
+    when = expectation["blank_when"]
+    if isinstance(when, Condition) and when.alternatives:
+        case_vi, case_en = when.words()
+        say(f"bắt buộc khi {case_vi}", f"required where {case_en}")
+    elif expectation["blank_rule"]:
         say("bắt buộc", "required")
     if expectation["key"]:
         say("trùng với XML1", "same as in XML1")
@@ -187,6 +295,8 @@ def _words(field: Field, expectation: dict[str, object]) -> tuple[str, str]:
             f"số{sign_vi}, tối đa {field.decimals} số lẻ",
             f"number{sign_en}, at most {field.decimals} decimals",
         )
+        if expectation["highest"] is not None:
+            say(f"từ 0 đến {expectation['highest']}", f"from 0 to {expectation['highest']}")
     elif form == "integer":
         say("số nguyên", "integer")
     elif form != "text":
@@ -200,20 +310,23 @@ def _words(field: Field, expectation: dict[str, object]) -> tuple[str, str]:
 
 def expectation(table: str, decision: str, field: Field, on: datetime.date | None = None) -> Expectation:
     """What is expected of one field of a table on that day; without a day by every code list it ever had."""
-    key = field.name == "MA_LK" and table != "XML1"
-    blank_rule = None
-    if field.required == "yes":
+    key = field.name == "MA_LK" and table not in ("XML0", "XML1")
+    blank_rule, when = None, None
+    demand = _demanded().get((table, field.name, decision))
+    if demand is not None:
+        blank_rule, when = demand.rule, demand.when
+    elif field.required == "yes":
         own = _mandatory().get((table, field.name)) if decision != "4210" else None
         blank_rule = own or "DICT-001"
     codes = _codes(field, on)
-    form, form_rule, negative = _form(table, decision, field)
     parts: dict[str, object] = {
         "blank_rule": "STR-005" if key else blank_rule,
+        "blank_when": when,
+        "named": _named().get((table, field.name, decision), ()),
         "key": key,
         "codes": codes,
-        "form": form,
-        "negative": negative,
         "max_length": None if key or codes is not None else field.max_length,
+        **_form(decision, field),
     }
     text_vi, text_en = _words(field, parts)
     return Expectation(
@@ -221,7 +334,6 @@ def expectation(table: str, decision: str, field: Field, on: datetime.date | Non
         field=field.name,
         label_vi=field.label_vi,
         label_en=field.label_en,
-        form_rule=form_rule,
         decimals=field.decimals,
         is_list=field.is_list,
         text_vi=text_vi,
@@ -236,6 +348,8 @@ VERSION_EXPECTATION = Expectation(
     label_vi=dictionary.label_vi(VERSION_FIELD, "XML1"),
     label_en=dictionary.label_en(VERSION_FIELD, "XML1"),
     blank_rule=None,
+    blank_when=None,
+    named=(),
     key=False,
     codes=None,
     form="version",
@@ -244,6 +358,8 @@ VERSION_EXPECTATION = Expectation(
     negative=False,
     is_list=False,
     max_length=None,
+    highest=None,
+    range_rule=None,
     text_vi="phải thuộc thời gian áp dụng cấu trúc của hồ sơ",
     text_en="must lie in the time of the claim's layout",
 )
@@ -288,7 +404,7 @@ def layouts() -> Iterator[Layout]:
 def expectations(table: str, layout: Layout) -> tuple[Expectation, ...]:
     """The expectations of a claim table, in order of its fields; empty if the decision does not have the table."""
     known = dictionary.tables(layout.decision)
-    if table not in known or table not in CLAIM_TABLES:
+    if table not in known:
         return ()
     fields = dictionary.table(table, layout.decision, layout.on).fields
     return tuple(expectation(table, layout.decision, field, layout.on) for field in fields)
@@ -304,6 +420,6 @@ def version() -> str:
     """Version of all expectations: a name for exactly these (12 hexadecimal digits)."""
     whole = hashlib.sha256(digest((VERSION_EXPECTATION,)).encode())
     for layout in layouts():
-        for table in CLAIM_TABLES:
+        for table in dictionary.tables(layout.decision):
             whole.update(f"{layout.name} {table} {digest(expectations(table, layout))}\n".encode())
     return whole.hexdigest()[:12]

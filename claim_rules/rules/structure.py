@@ -7,7 +7,7 @@ import pandas as pd
 from claim_rules import law
 from claim_rules.catalogue import STRUCTURE, declare, rule
 from claim_rules.engine import Case, claim_findings
-from claim_rules.findings import REJECT_CLAIM, concat
+from claim_rules.findings import REJECT_CLAIM, REJECT_LINE, concat
 
 FORMAT = "Quyết định 130/QĐ-BYT, 4750/QĐ-BYT, 3176/QĐ-BYT"
 ENVELOPE = f"{FORMAT}; công văn 3190/BHXH-CNTT, 1245/BHXH-CNTT"
@@ -85,6 +85,42 @@ declare(
     basis=f"{FORMAT}; Thông tư 12/2026/TT-BTC Điều 10 khoản 1 điểm k",
 )
 declare(
+    "STR-009",
+    stage=STRUCTURE,
+    level="claim",
+    severity=REJECT_CLAIM,
+    found_by="validate",
+    title_vi="Thông tin điều trị nội trú của XML1",
+    title_en="The inpatient block of XML1",
+    message_vi="Thiếu {field} của đợt điều trị nội trú.",
+    message_en="{field} of an inpatient stay is empty.",
+    basis=f"{FORMAT}, bảng XML1 trường 22, 35, 39",
+)
+declare(
+    "STR-010",
+    stage=STRUCTURE,
+    level="line",
+    severity=REJECT_LINE,
+    found_by="validate",
+    title_vi="Trường bắt buộc của XML2",
+    title_en="Mandatory fields of XML2",
+    message_vi="Thiếu {field} là trường bắt buộc của XML2.",
+    message_en="{field}, mandatory in XML2, is empty.",
+    basis=f"{FORMAT}, bảng XML2; Thông tư 12/2026/TT-BTC Điều 10 khoản 1 điểm k",
+)
+declare(
+    "STR-011",
+    stage=STRUCTURE,
+    level="line",
+    severity=REJECT_LINE,
+    found_by="validate",
+    title_vi="Trường bắt buộc của XML3",
+    title_en="Mandatory fields of XML3",
+    message_vi="Thiếu {field} là trường bắt buộc của XML3.",
+    message_en="{field}, mandatory in XML3, is empty.",
+    basis=f"{FORMAT}, bảng XML3; Thông tư 12/2026/TT-BTC Điều 10 khoản 1 điểm k",
+)
+declare(
     "STR-012",
     stage=STRUCTURE,
     level="claim",
@@ -107,6 +143,18 @@ declare(
     message_vi="{field} = {observed} không phải số hợp lệ; viết theo dạng {expected}.",
     message_en="{field} = {observed} is not a valid number; write it in the form {expected}.",
     basis=FORMAT,
+)
+declare(
+    "STR-014",
+    stage=STRUCTURE,
+    level="line",
+    severity=REJECT_LINE,
+    found_by="validate",
+    title_vi="Mức hưởng trong khoảng 0–100, đúng độ dài",
+    title_en="The benefit rate is from 0 to 100 and not too long",
+    message_vi="{field} = {observed} ngoài khoảng hoặc quá dài; cho phép {expected}.",
+    message_en="{field} = {observed} is out of range or too long; allowed: {expected}.",
+    basis=f"{FORMAT}; Quyết định 1931/QĐ-BYT",
 )
 declare(
     "STR-015",

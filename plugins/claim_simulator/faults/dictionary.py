@@ -39,10 +39,9 @@ def _not_integer(claim: Claim) -> list[Truth]:
 
 
 def _not_in_list(claim: Claim) -> list[Truth]:
-    places: list[tuple[str, str, int]] = [("XML1", name, 0) for name in ("KET_QUA_DTRI", "MA_TAI_NAN", "GIOI_TINH")]
+    places: list[tuple[str, str, int]] = [("XML1", name, 0) for name in ("KET_QUA_DTRI", "MA_TAI_NAN")]
     if claim.rows("XML2"):
         places.append(("XML2", "NGUON_CTRA", claim.pick(list(claim.rows("XML2")))))
-    places += [("XML3", "PP_VO_CAM", row) for row in claim.rows("XML3") if claim.get("XML3", "PP_VO_CAM", row)]
     table, name, row = claim.pick(places)
     claim.put(table, name, "9", row)
     return [(table, None if table == "XML1" else row + 1, "DICT-004")]

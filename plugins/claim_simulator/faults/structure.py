@@ -42,6 +42,30 @@ def _uneven_lists(claim: Claim) -> list[Truth]:
     return [("XML1", None, "STR-008")]
 
 
+def _no_inpatient_block(claim: Claim) -> list[Truth]:
+    claim.put("XML1", claim.pick(["LY_DO_VNT", "PP_DIEU_TRI"]), "")
+    return [("XML1", None, "STR-009")]
+
+
+def _empty_drug_field(claim: Claim) -> list[Truth]:
+    row = claim.pick(list(claim.rows("XML2")))
+    claim.put("XML2", claim.pick(["LIEU_DUNG", "DUONG_DUNG", "DON_VI_TINH"]), "", row)
+    return [("XML2", row + 1, "STR-010")]
+
+
+def _empty_service_field(claim: Claim) -> list[Truth]:
+    row = claim.pick(list(claim.rows("XML3")))
+    claim.put("XML3", "DON_VI_TINH", "", row)
+    return [("XML3", row + 1, "STR-011")]
+
+
+def _long_rate(claim: Claim) -> list[Truth]:
+    table, row = claim.pick(list(claim.lines()))
+    rate = claim.get(table, "MUC_HUONG", row)
+    claim.put(table, "MUC_HUONG", rate + ("000" if "." in rate else ".000"), row)
+    return [(table, row + 1, "STR-014")]
+
+
 def _impossible_date(claim: Claim) -> list[Truth]:
     places = [("XML1", "NGAY_SINH", 0), ("XML1", "NGAY_TTOAN", 0)]
     for table in ("XML2", "XML3"):
@@ -76,7 +100,11 @@ FAULTS: dict[str, Fault] = {
     "STR-006": Fault(every_claim, _empty_mandatory),
     "STR-007": Fault(lambda known: known["T_BHTT"] > 0, _no_card, needs_amounts=True),
     "STR-008": Fault(every_claim, _uneven_lists),
+    "STR-009": Fault(lambda known: known["inpatient"], _no_inpatient_block),
+    "STR-010": Fault(lambda known: known["drugs"] > 0, _empty_drug_field),
+    "STR-011": Fault(lambda known: known["services"] > 0, _empty_service_field),
     "STR-012": Fault(every_claim, _impossible_date),
     "STR-013": Fault(every_claim, _comma, needs_amounts=True),
+    "STR-014": Fault(every_claim, _long_rate, xml_only=True),
     "STR-015": Fault(every_claim, _other_facility),
 }

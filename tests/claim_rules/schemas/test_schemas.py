@@ -107,6 +107,10 @@ def deliberate(decision: str, expected: Expectation, value: str) -> str | None:
     blank = not value.strip()
     if blank and value and expected.blank_rule is None and (expected.codes or expected.form != "text"):
         return "white space alone counts as blank in the check; the schema wants an element without text"
+    if blank and expected.blank_when is not None:
+        return "what is required only in some case is required nowhere in the schema"
+    if expected.range_rule and not blank:
+        return "the schema knows the form of a rate, not its range"
     foreign_space = any(char.isspace() and char not in " \t\r\n" for char in value)
     if foreign_space and (blank or expected.is_list):
         return "white space beyond that of XML is white space in the check, and a character in the schema"
