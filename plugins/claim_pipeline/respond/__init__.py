@@ -40,6 +40,7 @@ def write_receipt(
     received_at: datetime,
     delivery_id: int | None = None,
     *,
+    size: int | None = None,
     repeat_of: int | None = None,
     repeat_folder: str | None = None,
     first_received_at: datetime | None = None,
@@ -47,8 +48,8 @@ def write_receipt(
     """Makes the answer folder of a delivery with its receipt, and returns it; the second call finds it.
 
     The folder is `<outbox>/<facility>/<yyyymmdd-HHMMSS>-<first 8 of sha256>`, by the time of receipt in Vietnam; if
-    that name belongs to another delivery, the next free second. For a repeat: repeat_folder is the name of the folder
-    that answers the first delivery, first_received_at when that came.
+    that name belongs to another delivery, the next free second. size: of the file, in bytes. For a repeat:
+    repeat_folder is the name of the folder that answers the first delivery, first_received_at when that came.
     """
     if not _FACILITY.fullmatch(facility):
         raise ValueError("a facility code cannot be a folder name")
@@ -60,8 +61,10 @@ def write_receipt(
         "delivery": delivery_id,
         "file": re.sub(r"[\x00-\x1f\x7f]", "?", file),
         "sha256": sha256,
+        "size": size,
         "MA_CSKCB": facility,
         "received_at": local.isoformat(timespec="seconds"),
+        "status": "received" if repeat_of is None else "repeat",
         "repeat": repeat_of is not None,
     }
     if repeat_of is not None:
@@ -70,13 +73,19 @@ def write_receipt(
             "repeat_of": repeat_of,
             "first_received_at": first,
             "first_answer": repeat_folder,
-            "message_vi": "Tệp này đã được tiếp nhận trước đây; kết quả của lần đầu vẫn có hiệu lực và được gửi kèm.",
-            "message_en": "This file was received before; the first answer stands and is enclosed.",
+            "message_vi": "Tệp này đã được tiếp nhận trước đây; kết quả của lần đầu vẫn có hiệu lực.",
+            "message_en": "This file was received before; the first answer stands.",
+            "next_vi": "Bản sao kết quả lần đầu sẽ có trong thư mục này. Nếu đã sửa hồ sơ, hãy xuất lại tệp rồi gửi.",
+            "next_en": "A copy of the first answer will appear in this folder. If claims were corrected, export again.",
         }
     else:
         receipt |= {
-            "message_vi": "Đã tiếp nhận tệp. Kết quả giám định sẽ có trong thư mục này (report.html, report.xlsx).",
-            "message_en": "The file was received. The result will appear in this folder (report.html, report.xlsx).",
+            "message_vi": "Đã tiếp nhận tệp, chưa giám định.",
+            "message_en": "The file was received; it is not appraised yet.",
+            "next_vi": "Kết quả giám định sẽ có trong thư mục này: report.html và report.xlsx để đọc, report.json cho "
+            "phần mềm; report.json xuất hiện sau cùng. Không cần gửi lại tệp này.",
+            "next_en": "The result will appear in this folder: report.html and report.xlsx to read, report.json for "
+            "software; report.json comes last. Do not send this file again.",
         }
     text = json.dumps(receipt, ensure_ascii=False, indent=1)
     for seconds in count():
@@ -117,7 +126,7 @@ def _is_mine(folder: Path, receipt: dict[str, Any]) -> bool:
 def receive(store: Store, row: DeliveryRow, outbox: Path) -> Path:
     """The receipt of a delivery as it stands in the database, also of a repeat. Returns the answer folder."""
     if row.repeat_of is None:
-        return write_receipt(outbox, row.facility, row.file, row.sha256, row.received_at, row.id)
+        return write_receipt(outbox, row.facility, row.file, row.sha256, row.received_at, row.id, size=row.size)
     first = store.delivery(row.repeat_of)
     first_folder = first.answer_folder or receive(store, first, outbox).name
     return write_receipt(
@@ -127,6 +136,7 @@ def receive(store: Store, row: DeliveryRow, outbox: Path) -> Path:
         row.sha256,
         row.received_at,
         row.id,
+        size=row.size,
         repeat_of=first.id,
         repeat_folder=first_folder.rpartition("/")[2],
         first_received_at=first.received_at,
@@ -159,7 +169,8 @@ def run(ws: Workspace, store: Store | None, outbox: Path, row: DeliveryRow | Non
         delivery = ws.delivery
         facility = delivery.inbox_facility or delivery.MA_CSKCB or ""
         received_at = datetime.fromisoformat(delivery.received_at or "")
-        folder = write_receipt(outbox, facility, delivery.file, delivery.sha256, received_at)
+        size = ws.source.stat().st_size if ws.source.exists() else None
+        folder = write_receipt(outbox, facility, delivery.file, delivery.sha256, received_at, size=size)
     if (folder / REPORT).exists() and _digest(folder / REPORT) == _digest(ws.report):
         return folder
     report = json.loads(ws.report.read_text("utf-8"))
@@ -181,7 +192,7 @@ def render_html(report: dict[str, Any]) -> str:
 
 
 def render_xlsx(report: dict[str, Any], path: Path) -> None:
-    """The report as a workbook: summary, findings, claims, lines."""
+    """The report as a workbook: summary, what to correct, findings, claims, lines."""
     from claim_pipeline.respond.sheets import render
 
     render(report, path)

@@ -12,11 +12,12 @@ from markupsafe import Markup, escape
 
 from claim_pipeline.respond import view, words
 
-ROWS_PER_RULE = 2_000
+ROWS = 20_000
+ROWS_PER_GROUP = 2_000
 CLAIMS = 2_000
 """What a browser shows without pain; the workbook holds everything."""
-OPEN_ROWS = 15
-"""A rule with more findings starts folded, if there are several rules."""
+OPEN_ROWS = 30
+"""A page with more findings than that starts with its groups folded."""
 
 
 def render(report: dict[str, Any]) -> str:
@@ -25,6 +26,7 @@ def render(report: dict[str, Any]) -> str:
     skipped: dict[str, list[str]] = {}
     for entry in report["skipped_rules"]:
         skipped.setdefault(entry["needs"], []).append(entry["rule"])
+    groups = view.groups(report)
     return _template().render(
         report=report,
         delivery=report["delivery"],
@@ -32,10 +34,12 @@ def render(report: dict[str, Any]) -> str:
         reason=report["delivery"].get("reason") or {},
         quarantined=report["delivery"]["status"] == "quarantined",
         received=datetime.fromisoformat(received) if received else None,
-        groups=view.groups(report),
+        groups=groups,
+        findings=sum(len(group.rows) for group in groups),
+        paperless=view.paperless(report),
         undecided=view.undecided(report),
         skipped=skipped,
-        rows_per_rule=ROWS_PER_RULE,
+        rows_per_group=min(ROWS_PER_GROUP, max(ROWS // max(len(groups), 1), 50)),
         claims_shown=CLAIMS,
         open_rows=OPEN_ROWS,
         words=words,

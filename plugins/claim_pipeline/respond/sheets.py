@@ -16,11 +16,17 @@ from claim_pipeline.respond.words import known
 _ROWS_PER_SHEET = 1_000_000  # a worksheet holds 1,048,576
 _CELL_LENGTH = 32_767
 
+_GROUPS = (
+    ("Nhóm\nGroup", 7), ("Xử lý\nEffect", 20), ("Quy tắc\nRule", 11), ("Nội dung\nWhat", 44), ("Bảng\nTable", 8),
+    ("Trường\nField", 18), ("Tên trường\nField name", 30), ("Số lỗi\nFindings", 9), ("Số hồ sơ\nClaims", 9),
+    ("Số tiền liên quan\nAt stake", 17), ("Cách sửa", 60), ("How to fix", 60), ("Căn cứ pháp lý\nLegal basis", 48),
+)  # fmt: skip
 _FINDINGS = (
-    ("STT hồ sơ\nClaim no.", 9), ("Mã liên kết\nMA_LK", 24), ("Quy tắc\nRule", 11), ("Nội dung\nWhat", 44),
-    ("Xử lý\nEffect", 20), ("Bảng\nTable", 8), ("Dòng\nLine", 7), ("Trường\nField", 18), ("Tên trường\nField name", 30),
-    ("Giá trị đã gửi\nSent", 22), ("Giá trị cần có\nExpected", 22), ("Số tiền từ chối\nAmount refused", 17),
-    ("Giải thích\nMessage (vi)", 60), ("Message (en)", 60), ("Căn cứ pháp lý\nLegal basis", 48),
+    ("Nhóm\nGroup", 7), ("STT hồ sơ\nClaim no.", 9), ("Mã liên kết\nMA_LK", 24), ("Quy tắc\nRule", 11),
+    ("Nội dung\nWhat", 44), ("Xử lý\nEffect", 20), ("Bảng\nTable", 8), ("Dòng\nLine", 7), ("Trường\nField", 18),
+    ("Tên trường\nField name", 30), ("Giá trị đã gửi\nSent", 22), ("Giá trị cần có\nExpected", 22),
+    ("Số tiền từ chối\nAmount refused", 17), ("Giải thích\nMessage (vi)", 60), ("Cách sửa", 60), ("Message (en)", 60),
+    ("How to fix", 60), ("Căn cứ pháp lý\nLegal basis", 48),
 )  # fmt: skip
 _CLAIMS = (
     ("STT hồ sơ\nClaim no.", 9), ("Mã liên kết\nMA_LK", 24), ("Kết quả\nOutcome", 18),
@@ -110,7 +116,10 @@ def render(report: dict[str, Any], path: Path) -> None:
         }
     )
     _summary(out, report)
-    out.table("Lỗi", _FINDINGS, map(_finding, view.rows(report)))
+    groups = view.groups(report)
+    out.table("Cần sửa", _GROUPS, (_group(number, group) for number, group in enumerate(groups, start=1)))
+    numbered = ((number, group, row) for number, group in enumerate(groups, start=1) for row in group.rows)
+    out.table("Lỗi", _FINDINGS, (_finding(number, group, row) for number, group, row in numbered))
     out.table("Hồ sơ", _CLAIMS, (_claim(number, claim) for number, claim in enumerate(report["claims"], start=1)))
     out.table(
         "Dòng",
@@ -124,23 +133,44 @@ def render(report: dict[str, Any], path: Path) -> None:
     out.book.close()
 
 
-def _finding(row: view.Row) -> tuple[Any, ...]:
+def _group(number: int, group: view.Group) -> tuple[Any, ...]:
+    return (
+        number,
+        known(words.SEVERITIES, group.severity).vi,
+        group.rule,
+        group.title.vi,
+        group.table,
+        group.field_name,
+        group.label.vi,
+        len(group.rows),
+        group.claims,
+        group.amount,
+        group.fix and group.fix.vi,
+        group.fix and group.fix.en,
+        "; ".join(group.bases),
+    )
+
+
+def _finding(number: int, group: view.Group, row: view.Row) -> tuple[Any, ...]:
     found = row.finding
     return (
+        number,
         row.number,
         row.ma_lk,
-        found["rule"],
-        words.rule_title(found["rule"]).vi,
-        known(words.SEVERITIES, found["severity"]).vi,
-        found.get("table"),
+        group.rule,
+        group.title.vi,
+        known(words.SEVERITIES, group.severity).vi,
+        group.table,
         found.get("line"),
-        found.get("field"),
-        words.field_label(found.get("table"), found.get("field")).vi,
+        group.field_name,
+        group.label.vi,
         found.get("observed"),
         found.get("expected"),
         Decimal(found["amount_refused"]) if found.get("amount_refused") is not None else None,
         found.get("message_vi"),
+        group.fix and group.fix.vi,
         found.get("message_en"),
+        group.fix and group.fix.en,
         found.get("basis"),
     )
 
@@ -193,18 +223,11 @@ def _summary(out: _Book, report: dict[str, Any]) -> None:
         line(f"{title.vi} / {title.en}", totals[name])
     for name, title in words.MONEY.items():
         line(f"{title.vi} / {title.en} (đ)", Decimal(totals[name]))
-    row += 1
-    line(
-        "Quy tắc / Rule", "Xử lý / Effect", "Số lỗi / Findings", "Số hồ sơ / Claims", "Số tiền / Amount", style=out.head
-    )
-    for group in view.groups(report):
-        line(
-            f"{group.rule} — {group.title.vi}",
-            known(words.SEVERITIES, group.severity).vi,
-            len(group.rows),
-            group.claims,
-            group.amount,
-        )
+    able = view.paperless(report)
+    line("Hồ sơ không cần giấy / Paperless claims", able.claims)
+    for code, count in able.reasons:
+        reason = known(words.PAPERLESS_REASONS, code)
+        line(f"   {reason.vi} / {reason.en}", count, style=out.plain)
     if report["skipped_rules"]:
         row += 1
         line("Quy tắc chưa chạy vì thiếu dữ liệu / Rules not run", "Cần có / Needs", style=out.head)

@@ -29,6 +29,8 @@ def render(report: dict[str, Any]) -> str:
         out.append("  ".join(f"{title.vi}: {money_vi(totals[name])} đ" for name, title in words.MONEY.items()))
     for group in view.groups(report):
         out += ["", _heading(group)]
+        if group.fix:
+            out += [f"  Cách sửa: {group.fix.vi}", f"  How to fix: {group.fix.en}"]
         out += [_line(row) for row in group.rows[:ROWS_PER_RULE]]
         if len(group.rows) > ROWS_PER_RULE:
             more = len(group.rows) - ROWS_PER_RULE
@@ -45,7 +47,8 @@ def render(report: dict[str, Any]) -> str:
 def _heading(group: view.Group) -> str:
     amount = f", {money_vi(group.amount)} đ" if group.amount else ""
     effect = known(words.SEVERITIES, group.severity).vi
-    return f"[{effect}] {group.rule} {group.title.vi} / {group.title.en} ({len(group.rows)}{amount})"
+    field = f" · {group.field_name}" if group.field_name else ""
+    return f"[{effect}] {group.rule} {group.title.vi} / {group.title.en}{field} ({len(group.rows)}{amount})"
 
 
 def _line(row: view.Row) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from claim_pipeline.respond.words import SEVERITIES, Words, rule_title
+from claim_pipeline.respond.words import SEVERITIES, Words, field_label, how_to_fix, rule_title
 
 
 @dataclass
@@ -30,12 +31,24 @@ class Row:
 
 @dataclass
 class Group:
-    """All findings of one rule with one effect."""
+    """Findings that are corrected in the same way: of one rule with one effect, on one field."""
 
     rule: str
     severity: str
+    table: str | None
+    field_name: str | None
     title: Words
     rows: list[Row] = field(default_factory=list)
+
+    @property
+    def fix(self) -> Words | None:
+        """What the hospital does about them."""
+        return how_to_fix(self.rule)
+
+    @property
+    def label(self) -> Words:
+        """What hospital staff call the field."""
+        return field_label(self.table, self.field_name)
 
     @property
     def claims(self) -> int:
@@ -62,14 +75,14 @@ def rows(report: dict[str, Any]) -> Iterator[Row]:
 
 
 def groups(report: dict[str, Any]) -> list[Group]:
-    """Findings by rule: what refuses most comes first, warnings last."""
-    found: dict[tuple[str, str], Group] = {}
+    """Findings by what is to be corrected: what refuses most comes first, warnings last."""
+    found: dict[tuple[str, str, str | None, str | None], Group] = {}
     for row in rows(report):
-        rule, severity = row.finding["rule"], row.finding["severity"]
-        group = found.get((rule, severity))
-        if group is None:
-            group = found[rule, severity] = Group(rule, severity, rule_title(rule))
-        group.rows.append(row)
+        one = row.finding
+        key = (one["rule"], one["severity"], one.get("table"), one.get("field"))
+        if key not in found:
+            found[key] = Group(*key, rule_title(one["rule"]))
+        found[key].rows.append(row)
     order = list(SEVERITIES)
     return sorted(
         found.values(),
@@ -78,6 +91,8 @@ def groups(report: dict[str, Any]) -> list[Group]:
             -group.amount,
             -len(group.rows),
             group.rule,
+            group.table or "",
+            group.field_name or "",
         ),
     )
 
@@ -93,3 +108,17 @@ def place(finding: dict[str, Any]) -> Words:
 def undecided(report: dict[str, Any]) -> Decimal:
     """Amount requested by claims that a person must decide."""
     return sum((Decimal(c["requested"]) for c in report["claims"] if c["outcome"] == "referred"), Decimal(0))
+
+
+@dataclass
+class Paperless:
+    """How many claims may be paid on the electronic record alone, and what keeps the others from it."""
+
+    claims: int
+    reasons: list[tuple[str, int]]
+
+
+def paperless(report: dict[str, Any]) -> Paperless:
+    """Reasons with the number of claims that have them, the most frequent first."""
+    reasons = Counter(reason for claim in report["claims"] for reason in claim["paperless_reasons"])
+    return Paperless(sum(claim["paperless"] for claim in report["claims"]), reasons.most_common())

@@ -63,6 +63,12 @@ PAPERLESS_REASONS = {
     "not-accepted": Words("hồ sơ chưa được chấp nhận", "claim not accepted"),
 }
 
+NEEDS = {
+    "trust anchors": Words("chứng thư gốc tin cậy", "trust anchors"),
+    "history": Words("các hồ sơ đã nhận trước đây", "claims received before"),
+}
+"""What a rule needs beside reference files, which go by their names."""
+
 
 def known(words: dict[str, Words], code: str | None) -> Words:
     """Words of a code; the code itself where we have none (a newer report)."""
@@ -88,6 +94,15 @@ def rule_title(rule: str) -> Words:
 
     entry = catalogue.book().get(rule)
     return Words(entry.title_vi, entry.title_en) if entry else Words(rule, rule)
+
+
+@cache
+def how_to_fix(rule: str) -> Words | None:
+    """What a hospital does about what the rule found."""
+    from claim_rules.fixes import fix
+
+    words = fix(rule)
+    return Words(*words) if words else None
 
 
 @cache

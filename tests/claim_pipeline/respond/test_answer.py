@@ -27,6 +27,12 @@ def test_the_receipt_is_there_at_once_in_a_folder_named_by_time_and_content(tmp_
     got = receipt(folder)
     assert got["file"] == "tháng 7 <b>.zip"
     assert got["received_at"] == "2026-07-15T23:59:00+07:00"
+    assert got["size"] == 1
+    assert got["status"] == "received"
+    assert got["delivery"] == 1
+    assert got["sha256"] == appraised["delivery"]["sha256"]
+    assert "report.html" in got["next_vi"]
+    assert "report.html" in got["next_en"]
     assert got["repeat"] is False
     assert respond.receive(make_store(row), row, tmp_path) == folder
     assert names(tmp_path / "27001") == [folder.name]
@@ -103,6 +109,7 @@ def test_a_repeat_gets_its_own_folder_and_the_first_reports(tmp_path, appraised,
     assert folder == early
     got = receipt(folder)
     assert got["repeat"] is True
+    assert got["status"] == "repeat"
     assert got["first_received_at"] == "2026-07-15T23:59:00+07:00"
     assert got["first_answer"] == answer.name
     assert names(folder) == names(answer)

@@ -41,7 +41,10 @@ def test_the_page_says_what_when_how_many_and_how_much(shown):
     assert tiles["Số tiền đề nghị"] == "2.499.600,50 đ"
     assert tiles["Số tiền chấp nhận"] == "2.310.480,40 đ"
     assert tiles["Số tiền từ chối"] == "189.120,10 đ"
-    assert "700.000 đ" in words(having(shown, "note")[0])
+    paperless, undecided = (words(note) for note in having(shown, "note")[:2])
+    assert "0 / 5 hồ sơ" in paperless
+    assert "chưa ký số" in paperless
+    assert "700.000 đ" in undecided
 
 
 def test_findings_are_grouped_by_what_to_correct_worst_first(shown):
@@ -51,6 +54,10 @@ def test_findings_are_grouped_by_what_to_correct_worst_first(shown):
     ]  # fmt: skip
     ben = groups[2]
     assert "Mức hưởng không cao hơn quy định" in words(ben)
+    assert "XML2.MUC_HUONG" in words(ben.find("summary"))
+    assert "Cách sửa: Sửa MUC_HUONG như ở cột" in re.sub(r"How to fix:", "", words(ben.find("summary")))
+    assert "2 lỗi" in words(ben.find("summary"))
+    assert "1 hồ sơ" in words(ben.find("summary"))
     assert "Thông tư 12/2026/TT-BTC Điều 10" in words(ben.find("summary"))
     assert "90.120,10 đ" in words(ben.find("summary"))
     rows = [[words(cell) for cell in row] for row in ben.xpath(".//tbody/tr")]
@@ -61,6 +68,24 @@ def test_findings_are_grouped_by_what_to_correct_worst_first(shown):
     assert "Lời giải thích BEN-001" in rows[1][6]
     assert "Hồ sơ thứ 4" in words(groups[1].xpath(".//tbody//td")[0])
     assert "Cả lô gửi" in words(groups[4].xpath(".//tbody//td")[0])
+
+
+def test_one_rule_on_two_fields_makes_two_groups(appraised):
+    findings = appraised["claims"][1]["findings"]
+    findings.append(findings[2] | {"field": "MA_DANTOC", "message_vi": "Dân tộc"})
+    groups = html.document_fromstring(respond.render_html(appraised)).xpath("//details")
+    fields = [group.xpath("./summary//code")[0].text for group in groups if "DICT-004" in words(group)]
+    assert fields == ["XML1.GIOI_TINH", "XML1.MA_DANTOC"]
+
+
+def test_groups_are_folded_when_there_is_much_to_read(appraised):
+    def open_groups() -> list[bool]:
+        shown = html.document_fromstring(respond.render_html(appraised))
+        return ["open" in group.attrib for group in shown.xpath("//details")]
+
+    assert open_groups() == [True] * 5
+    appraised["claims"][1]["findings"] *= 20
+    assert open_groups() == [False] * 5
 
 
 def test_every_claim_is_listed_with_its_outcome_and_amounts(shown):
@@ -75,6 +100,13 @@ def test_every_claim_is_listed_with_its_outcome_and_amounts(shown):
 
 def test_rules_that_did_not_run_are_named_with_what_they_need(shown):
     assert "cards.csv: CARD-002, CARD-012" in words(shown)
+
+
+def test_what_a_rule_needs_is_said_in_words(appraised):
+    appraised["skipped_rules"] = [{"rule": "SIG-002", "needs": "trust anchors"}]
+    assert "chứng thư gốc tin cậytrust anchors: SIG-002" in words(
+        html.document_fromstring(respond.render_html(appraised))
+    )
 
 
 def test_nothing_that_was_sent_becomes_markup_and_nothing_is_fetched(appraised):
@@ -112,7 +144,7 @@ def test_a_delivery_without_findings_says_so(appraised):
 
 
 def test_a_very_large_report_is_cut_with_a_pointer_to_the_workbook(appraised, monkeypatch):
-    monkeypatch.setattr(page, "ROWS_PER_RULE", 3)
+    monkeypatch.setattr(page, "ROWS_PER_GROUP", 3)
     monkeypatch.setattr(page, "CLAIMS", 4)
     claim = appraised["claims"][1]
     appraised["claims"] = [copy.deepcopy(claim) for _ in range(10)]
@@ -130,23 +162,43 @@ def book(appraised, tmp_path):
     return openpyxl.load_workbook(tmp_path / "r.xlsx")
 
 
-def test_the_workbook_has_summary_findings_claims_and_lines(book):
-    assert book.sheetnames == ["Tổng hợp", "Lỗi", "Hồ sơ", "Dòng"]
+def test_the_workbook_has_summary_groups_findings_claims_and_lines(book):
+    assert book.sheetnames == ["Tổng hợp", "Cần sửa", "Lỗi", "Hồ sơ", "Dòng"]
     summary = {row[0]: row[1] for row in book["Tổng hợp"].iter_rows(values_only=True) if row[0]}
     assert summary["Số hồ sơ / Claims"] == 5
     assert summary["Điều chỉnh / Adjusted"] == 1
     assert summary["Số tiền đề nghị / Requested (đ)"] == 2499600.5
-    findings = list(book["Lỗi"].iter_rows(values_only=True, min_row=2))
-    assert len(findings) == 6
-    assert findings[1][:12] == (
-        2, "27001-2607-0002", "BEN-001", "Mức hưởng không cao hơn quy định", "Điều chỉnh số tiền", "XML2", 1,
-        "MUC_HUONG", "Mức hưởng (%)", "100", "80", 80000,
+    assert summary["Hồ sơ không cần giấy / Paperless claims"] == 0
+    assert summary["   chưa ký số / not signed"] == 5
+    groups = list(book["Cần sửa"].iter_rows(values_only=True, min_row=2))
+    assert [row[2] for row in groups] == ["CARD-008", "STR-002", "BEN-001", "DICT-004", "STR-003"]
+    assert groups[2][:10] == (
+        3, "Điều chỉnh số tiền", "BEN-001", "Mức hưởng không cao hơn quy định", "XML2", "MUC_HUONG", "Mức hưởng (%)",
+        2, 1, 90120.1,
     )  # fmt: skip
+    assert groups[2][10].startswith("Sửa MUC_HUONG")
+    assert groups[2][11].startswith("Set MUC_HUONG")
+    assert groups[2][12] == "Thông tư 12/2026/TT-BTC Điều 10"
     claims = list(book["Hồ sơ"].iter_rows(values_only=True, min_row=2))
     assert claims[1][:7] == (2, "27001-2607-0002", "Điều chỉnh", 450600.5, 360480.4, 90120.1, 3)
     assert [row[:4] for row in book["Dòng"].iter_rows(values_only=True, min_row=3, max_row=4)] == [
         (2, "27001-2607-0002", "XML2", 1), (2, "27001-2607-0002", "XML2", 2),
     ]  # fmt: skip
+
+
+def test_each_finding_says_where_what_was_and_should_be_how_to_fix_it_and_why(book):
+    titles, *findings = book["Lỗi"].iter_rows(values_only=True)
+    assert len(findings) == 6
+    found = dict(zip([title.split("\n")[0] for title in titles], findings[2], strict=True))
+    assert found == {
+        "Nhóm": 3, "STT hồ sơ": 2, "Mã liên kết": "27001-2607-0002", "Quy tắc": "BEN-001",
+        "Nội dung": "Mức hưởng không cao hơn quy định", "Xử lý": "Điều chỉnh số tiền", "Bảng": "XML2", "Dòng": 1,
+        "Trường": "MUC_HUONG", "Tên trường": "Mức hưởng (%)", "Giá trị đã gửi": "100", "Giá trị cần có": "80",
+        "Số tiền từ chối": 80000, "Giải thích": "Lời giải thích BEN-001", "Message (en)": "Explanation BEN-001",
+        "Căn cứ pháp lý": "Thông tư 12/2026/TT-BTC Điều 10", "Cách sửa": found["Cách sửa"],
+        "How to fix": found["How to fix"],
+    }  # fmt: skip
+    assert found["Cách sửa"].startswith("Sửa MUC_HUONG")
 
 
 def test_no_cell_is_a_formula_or_a_link(book):
@@ -158,11 +210,11 @@ def test_no_cell_is_a_formula_or_a_link(book):
 
 
 def test_tables_have_a_frozen_header_filters_and_widths(book):
-    for name in ("Lỗi", "Hồ sơ", "Dòng"):
+    for name in ("Cần sửa", "Lỗi", "Hồ sơ", "Dòng"):
         sheet = book[name]
         assert sheet.freeze_panes == "A2"
         assert sheet.auto_filter.ref.startswith("A1:")
-        assert sheet.column_dimensions["B"].width > 20
+        assert max(column.width for column in sheet.column_dimensions.values()) > 20 or name == "Dòng"
 
 
 def test_a_quarantined_delivery_has_a_workbook_too(quarantined, tmp_path):
@@ -179,8 +231,8 @@ def test_a_full_sheet_goes_on_in_the_next(appraised, tmp_path, monkeypatch):
     monkeypatch.setattr(sheets, "_ROWS_PER_SHEET", 2)
     respond.render_xlsx(appraised, tmp_path / "r.xlsx")
     book = openpyxl.load_workbook(tmp_path / "r.xlsx")
-    assert book.sheetnames == ["Tổng hợp", "Lỗi", "Lỗi 2", "Lỗi 3", "Hồ sơ", "Hồ sơ 2", "Hồ sơ 3", "Dòng", "Dòng 2",
-                               "Dòng 3"]  # fmt: skip
+    assert book.sheetnames == ["Tổng hợp", "Cần sửa", "Cần sửa 2", "Cần sửa 3", "Lỗi", "Lỗi 2", "Lỗi 3", "Hồ sơ",
+                               "Hồ sơ 2", "Hồ sơ 3", "Dòng", "Dòng 2", "Dòng 3"]  # fmt: skip
     assert book["Hồ sơ 3"].max_row == 2
 
 
@@ -192,6 +244,7 @@ def test_the_terminal_shows_totals_findings_and_rules_not_run(appraised):
     assert "5 hồ sơ: 1 chấp nhận, 1 điều chỉnh, 2 từ chối, 1 chờ quyết định" in text
     assert "Số tiền từ chối: 189.120,10 đ" in text
     assert "[Điều chỉnh số tiền] BEN-001 Mức hưởng không cao hơn quy định" in text
+    assert "  Cách sửa: Sửa MUC_HUONG" in text
     assert "  27001-2607-0002 · XML2, dòng 1: Lời giải thích BEN-001" in text
     assert "cards.csv: CARD-002, CARD-012" in text
     assert text.endswith("\n")
