@@ -98,6 +98,7 @@ class Part:
     def map(self, headers: list[str]) -> Mapped:
         """Which header is which element, whatever their case, accents and spaces."""
         at: dict[str, list[int]] = {}
+        exact = [header.strip().upper() for header in headers]
         for place, header in enumerate(headers):
             if fold(header):
                 at.setdefault(fold(header), []).append(place)
@@ -112,7 +113,13 @@ class Part:
                 continue
             if self.official_names and fold(element) not in self._taken:
                 named.append(fold(element))
-            found = [place for name in dict.fromkeys(named) for place in at.get(name, [])]
+            found = [
+                place
+                for name in dict.fromkeys(named)
+                for place in at.get(name, [])
+                # two elements differ in nothing else than an underscore
+                if exact[place] == element or exact[place] not in self.elements
+            ]
             if found:
                 places[element] = (found[0],)
             if len(found) > 1:
@@ -296,7 +303,7 @@ def _check(profile: Profile) -> None:
     parts = [(label, sheet, part) for label, sheet in profile.sheets.items() for part in sheet.parts]
     claims = [sheet for _, sheet, part in parts if part.table == "XML1"]
     tables = [part.table for _, _, part in parts if part.where is None]
-    names = [fold(name) for label, sheet in profile.sheets.items() for name in (label, *sheet.names)]
+    names = [name for label, sheet in profile.sheets.items() for name in {fold(n) for n in (label, *sheet.names)}]
     if len(claims) != 1 or not claims[0].required:
         raise ProfileError(
             profile.name,

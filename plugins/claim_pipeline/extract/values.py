@@ -110,10 +110,11 @@ def proves_comma(columns: Iterable[pa.Array]) -> bool:
     proven = False
     for column in columns:
         trimmed = pc.utf8_trim_whitespace(column)
-        filled = trimmed.filter(pc.not_equal(trimmed, ""))
-        if not pc.all(pc.match_substring_regex(filled, _COMMA_NUMBER), min_count=0).as_py():
+        comma = pc.match_substring_regex(trimmed, _COMMA_NUMBER)
+        against = pc.and_not(pc.match_substring_regex(trimmed, _POINT_NUMBER), comma)
+        if pc.any(against, min_count=0).as_py():
             return False
-        proven = proven or bool(pc.any(pc.match_substring_regex(filled, _COMMA_PROVEN), min_count=0).as_py())
+        proven = proven or bool(pc.any(pc.match_substring_regex(trimmed, _COMMA_PROVEN), min_count=0).as_py())
     return proven
 
 
