@@ -31,11 +31,13 @@ def _fault(number: int) -> OSError:
 
 @dataclass(eq=False)
 class OpenFile:
-    """A file that a client holds open. name: of an upload; None: a file of the outbox, for reading."""
+    """A file that a client holds open. name: of an upload; None: a file of the outbox, for reading. broken: bytes that
+    were sent were not taken, so that its sender's close does not make it whole."""
 
     descriptor: int
     name: bytes | None = None
     append: bool = False
+    broken: bool = False
     unchecked: int = 0  # bytes written since the last look at the quota
 
 
@@ -206,6 +208,13 @@ class Folders:
 
     def write(self, file: OpenFile, offset: int, data: bytes) -> int:
         """Bytes follow one another: a hole would be taken for content."""
+        try:
+            return self._write(file, offset, data)
+        except OSError:
+            file.broken = True  # clients close a file also after a failure
+            raise
+
+    def _write(self, file: OpenFile, offset: int, data: bytes) -> int:
         if file.name is None:
             raise _fault(errno.EACCES)
         size = os.fstat(file.descriptor).st_size
@@ -232,8 +241,8 @@ class Folders:
         os.ftruncate(file.descriptor, size)
 
     def finish(self, file: OpenFile) -> int | None:
-        """The sender has closed its upload: into the inbox with it. Returns its size; None if it is no longer there."""
-        if file.name is None:
+        """The sender has closed its upload: into the inbox with it. Returns its size; None if it is not whole."""
+        if file.name is None or file.broken:
             return None
         mine = os.fstat(file.descriptor)
         with contextlib.suppress(FileNotFoundError):

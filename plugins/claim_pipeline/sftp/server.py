@@ -155,9 +155,6 @@ class _Session(asyncssh.SFTPServer):
         super().__init__(chan)
         self.door = door
         self.facility = str(chan.get_connection().get_extra_info("username"))
-        door.sessions[self.facility] += 1
-        if door.sessions[self.facility] > SESSIONS_OF_ONE:
-            chan.get_connection().abort()
         known = door.settings
         self.folders = Folders(
             known.inbox_folder / self.facility,
@@ -165,6 +162,10 @@ class _Session(asyncssh.SFTPServer):
             file_bytes=known.max_file_mib << 20,
             waiting_bytes=known.sftp_waiting_mib << 20,
         )
+        door.sessions[self.facility] += 1
+        if door.sessions[self.facility] > SESSIONS_OF_ONE:
+            log.warning("facility %s has %d sessions already", self.facility, SESSIONS_OF_ONE)
+            chan.get_connection().abort()
         self.open_files: set[OpenFile] = set()
         self.closed: list[OpenFile] = []
 

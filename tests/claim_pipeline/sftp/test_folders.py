@@ -51,11 +51,16 @@ def test_a_hole_is_refused(folders: Folders):
         folders.truncate(file, 10)
 
 
-def test_sizes_are_bounded(folders: Folders):
+def test_an_upload_that_lost_bytes_is_not_whole_when_it_is_closed(folders: Folders, inbox: Path):
     file = send(folders, b"a.xml", b"x" * 1000)
     with fails(errno.EFBIG):
         folders.write(file, 1000, b"x")
-    folders.finish(file)
+    assert folders.finish(file) is None
+    assert not (inbox / "a.xml").exists()
+
+
+def test_sizes_are_bounded(folders: Folders):
+    folders.finish(send(folders, b"a.xml", b"x" * 1000))
     folders.finish(send(folders, b"b.xml", b"x" * 1000))
     folders._waiting = (-100.0, 0)
     with fails(errno.EDQUOT):

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import random
 import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
+import asyncssh
 import pytest
 
 from claim_pipeline import inbox, steps
-from claim_pipeline.settings import settings
+from claim_pipeline.settings import Settings, settings
+from claim_pipeline.sftp.server import CONNECTIONS_OF_ONE, FAILURE_SECONDS, FAILURES, TRIES, Door
 from claim_simulator import simulate
 
 OURS, THEIRS = "27001", "01004"
@@ -204,10 +208,60 @@ def test_a_file_beyond_the_limit_is_stopped_and_never_a_delivery(server: Any, tm
     with large.open("wb") as stream:
         stream.truncate(49 << 20)
     server.client().do(f"put {large} /inbox/too-large.zip", ok=False)
-    assert (
-        not (server.inbox() / "too-large.zip").exists() or (server.inbox() / "too-large.zip").stat().st_size < 49 << 20
-    )
+    assert waiting(server) == []
+    assert server.client().names("/inbox") == ["too-large.zip"]
     server.client().do("rm /inbox/too-large.zip")
+
+
+def test_a_facility_has_so_many_connections_and_no_more(server: Any):
+    async def connect() -> asyncssh.SSHClientConnection:
+        return await asyncssh.connect(
+            "127.0.0.1", server.port, username=THEIRS, client_keys=[str(server.folder / THEIRS)], known_hosts=None,
+            config=None, agent_path=None,
+        )  # fmt: skip
+
+    async def all_at_once() -> None:
+        inside = [await connect() for _ in range(CONNECTIONS_OF_ONE)]
+        with pytest.raises((OSError, asyncssh.Error)):
+            async with await connect() as one_more, one_more.start_sftp_client() as sftp:
+                await sftp.listdir("/")
+        for connection in inside:
+            connection.close()
+            await connection.wait_closed()
+
+    asyncio.run(all_at_once())
+    server.until(lambda: server.client(THEIRS).names("/") == ["inbox", "outbox"], "there is room again")
+
+
+def test_after_many_wrong_passwords_an_address_is_not_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    door = Door(Settings(home=tmp_path))
+    for _ in range(FAILURES):
+        assert not door.shut_for("192.0.2.7")
+        door.failed("192.0.2.7")
+    assert door.shut_for("192.0.2.7")
+    assert not door.shut_for("192.0.2.8")
+    later = time.monotonic() + FAILURE_SECONDS
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert not door.shut_for("192.0.2.7")
+
+
+def test_a_connection_ends_after_a_few_wrong_passwords(server: Any):
+    tried = []
+
+    class Guesser(asyncssh.SSHClient):
+        def password_auth_requested(self) -> str:
+            tried.append(1)
+            return f"guess {len(tried)}"
+
+    async def guess() -> None:
+        await asyncssh.connect(
+            "127.0.0.1", server.port, username=OURS, client_factory=Guesser, known_hosts=None, config=None,
+            client_keys=None, agent_path=None,
+        )  # fmt: skip
+
+    with pytest.raises(asyncssh.DisconnectError, match="too many wrong passwords"):
+        asyncio.run(guess())
+    assert len(tried) == TRIES
 
 
 def test_the_host_key_is_kept_and_only_its_owner_reads_it(server: Any):
