@@ -63,11 +63,16 @@ def fit(profile: Profile, sheets: list[Sheet]) -> Fit:
 
 
 def _by_headers(profile: Profile, taken: dict[str, Sheet], headers: list[str]) -> str | None:
-    """The sheet of a profile that has most of these headers, and all that it needs; None where none or two have."""
+    """The sheet of a profile that knows most of these headers; None where none or two do."""
     fitting = {
         name: sheet.known(headers)
         for name, sheet in profile.sheets.items()
-        if name not in taken and _could_be(sheet, headers)
+        if name not in taken and _could_be(sheet, headers) and not sheet.missing(headers)
+    } or {
+        # of a sheet that must be there it is better to say which column it lacks than that there is none
+        name: sheet.known(headers)
+        for name, sheet in profile.sheets.items()
+        if name not in taken and sheet.required and _could_be(sheet, headers)
     }
     best = max(fitting.values(), default=0)
     names = [name for name, known in fitting.items() if known == best]
@@ -80,7 +85,6 @@ def _could_be(sheet: SheetProfile, headers: list[str]) -> bool:
     return (
         known >= _FEWEST_HEADERS
         and 2 * known >= sum(1 for name in headers if name.strip())
-        and not sheet.missing(headers)
         and all(part.where is None or fold(part.where[0]) in there for part in sheet.parts)
     )
 
