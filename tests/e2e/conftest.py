@@ -36,9 +36,9 @@ def environment() -> dict[str, str]:
     return clean | SETTINGS | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "plugins")])}
 
 
-def program(*words: object) -> subprocess.CompletedProcess[str]:
+def program(*words: object, **more: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *map(str, words)]
-    done = subprocess.run(command, env=environment(), cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=environment() | more, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done
 
@@ -46,8 +46,8 @@ def program(*words: object) -> subprocess.CompletedProcess[str]:
 class Place:
     """One running Giamdinh: where it lies, what hospitals and officers can do with it, and what its database says."""
 
-    def __init__(self, home: Path, port: int, stage: Path) -> None:
-        self.home, self.stage = home, stage
+    def __init__(self, home: Path, port: int, sftp_port: int, stage: Path) -> None:
+        self.home, self.stage, self.sftp_port = home, stage, sftp_port
         self.airflow = LocalAirflow(home, port=port)
         self.store = open_store(self.airflow.claims_url)
 
@@ -65,6 +65,25 @@ class Place:
         aside = folder / f"{name or path.name}.part"
         shutil.copy2(path, aside)
         os.replace(aside, folder / (name or path.name))
+
+    def program(self, *words: object) -> None:
+        """A command of ours on this home."""
+        program(*words, GIAMDINH_HOME=str(self.home))
+
+    def sftp(self, facility: str, key: Path, *lines: str) -> str:
+        """What Debian's client prints for these lines, signed in with this key."""
+        options = [f"UserKnownHostsFile={key}.hosts", "StrictHostKeyChecking=accept-new", f"IdentityFile={key}"]
+        command = ["sftp", "-F", "/dev/null", "-b", "-", "-P", str(self.sftp_port)]
+        command += [word for option in options for word in ("-o", option)]
+        done = subprocess.run(
+            [*command, f"{facility}@127.0.0.1"],
+            input="\n".join([*lines, ""]),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
     def answers(self, path: Path) -> list[Path]:
         """Answer folders for the bytes of a staged file, oldest first."""
@@ -140,10 +159,12 @@ def place() -> Iterator[Place]:
     home, stage, port = base / "home", base / "stage", free_port()
     options = ["--facilities", FACILITIES, "--claims", CLAIMS, "--month", "202607", "--fault-rate", 0.1, "--seed", 7]
     program("-m", "giamdinh", "simulate", *options, "--out", stage)
-    ports = ("--sftp-port", free_port())
+    sftp_port = free_port()
     try:
-        program(ROOT / "scripts" / "serve.py", "up", "--home", home, "--port", port, *ports, "--empty")
-        here = Place(home, port, stage)
+        program(
+            ROOT / "scripts" / "serve.py", "up", "--home", home, "--port", port, *("--sftp-port", sftp_port), "--empty"
+        )
+        here = Place(home, port, sftp_port, stage)
         for path in (stage / "reference").iterdir():
             shutil.copy2(path, home / "reference" / path.name)
         assert here.airflow.run_dag("reference_data") == "success"

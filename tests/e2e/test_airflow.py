@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
@@ -124,6 +125,21 @@ def test_the_same_file_again_is_answered_as_a_repeat(place: Any, parts: Any, rea
     first, second = (read_report(folder) for folder in folders)
     assert second["claims"] == first["claims"]
     assert "repeat" in json.dumps(json.loads((folders[1] / "receipt.json").read_text("utf-8")))
+
+
+def test_a_hospital_sends_and_fetches_through_sftp(place: Any, parts: Any, tmp_path: Path):
+    path = parts["first"][1]
+    facility = path.parent.name
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    place.program("-m", "giamdinh", "sftp", "add", facility, "--key", f"{key}.pub")
+    before = len(place.answers(path))
+    place.sftp(facility, key, f"put {path} /inbox/a.part", "rename /inbox/a.part /inbox/by-sftp.xml")
+    place.wait(lambda: len(place.answers(path)) == before + 1, "what came by SFTP is answered")
+    answer = place.answers(path)[-1]
+    place.sftp(facility, key, f"get /outbox/{answer.name}/report.html {tmp_path}/report.html")
+    assert "by-sftp.xml" in (answer / "receipt.json").read_text("utf-8")
+    assert (tmp_path / "report.html").read_bytes() == (answer / "report.html").read_bytes()
 
 
 def test_officers_see_the_deliveries_and_strangers_do_not(place: Any, parts: Any):
