@@ -27,11 +27,13 @@ def render(report: dict[str, Any]) -> str:
     for entry in report["skipped_rules"]:
         skipped.setdefault(entry["needs"], []).append(entry["rule"])
     groups = view.groups(report)
+    reason = report["delivery"].get("reason") or {}
     return _template().render(
         report=report,
         delivery=report["delivery"],
         totals=report["totals"],
-        reason=report["delivery"].get("reason") or {},
+        reason=reason,
+        fix=words.how_to_fix(reason.get("code") or ""),
         quarantined=report["delivery"]["status"] == "quarantined",
         received=datetime.fromisoformat(received) if received else None,
         groups=groups,

@@ -71,8 +71,11 @@ class _Book:
         else:
             sheet.write_string(row, column, str(value)[:_CELL_LENGTH], style or self.plain)
 
-    def table(self, name: str, columns: Sequence[tuple[str, int]], rows: Iterable[Sequence[Any]]) -> None:
-        """A sheet of rows under a frozen header with filters; a further sheet where one is full."""
+    def table(
+        self, name: str, columns: Sequence[tuple[str, int]], rows: Iterable[Sequence[Any]], *, wrap: bool = False
+    ) -> None:
+        """A sheet of rows under a frozen header with filters; a further sheet where one is full. wrap: long texts go
+        over several lines, for sheets that are read and not only filtered."""
         number, used, sheet = 0, 0, None
         for values in rows:
             if sheet is None or used == _ROWS_PER_SHEET:
@@ -81,7 +84,7 @@ class _Book:
                 used, sheet = 0, self._begin(name if number == 1 else f"{name} {number}", columns)
             used += 1
             for column, value in enumerate(values):
-                self.write(sheet, used, column, value)
+                self.write(sheet, used, column, value, self.wrapped if wrap and isinstance(value, str) else None)
         self._finish(sheet or self._begin(name, columns), used, columns)
 
     def _begin(self, name: str, columns: Sequence[tuple[str, int]]) -> Any:
@@ -117,7 +120,7 @@ def render(report: dict[str, Any], path: Path) -> None:
     )
     _summary(out, report)
     groups = view.groups(report)
-    out.table("Cần sửa", _GROUPS, (_group(number, group) for number, group in enumerate(groups, start=1)))
+    out.table("Cần sửa", _GROUPS, (_group(number, group) for number, group in enumerate(groups, start=1)), wrap=True)
     numbered = ((number, group, row) for number, group in enumerate(groups, start=1) for row in group.rows)
     out.table("Lỗi", _FINDINGS, (_finding(number, group, row) for number, group, row in numbered))
     out.table("Hồ sơ", _CLAIMS, (_claim(number, claim) for number, claim in enumerate(report["claims"], start=1)))
@@ -232,4 +235,4 @@ def _summary(out: _Book, report: dict[str, Any]) -> None:
         row += 1
         line("Quy tắc chưa chạy vì thiếu dữ liệu / Rules not run", "Cần có / Needs", style=out.head)
         for skipped in report["skipped_rules"]:
-            line(f"{skipped['rule']} — {words.rule_title(skipped['rule']).vi}", skipped["needs"])
+            line(f"{skipped['rule']} — {words.rule_title(skipped['rule']).vi}", known(words.NEEDS, skipped["needs"]).vi)

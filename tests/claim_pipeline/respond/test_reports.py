@@ -133,7 +133,14 @@ def test_a_quarantined_delivery_says_why_and_what_next(quarantined):
     assert "STR-003" in text
     assert "120 / 118" in text
     assert "Cần làm gì tiếp theo" in text
+    assert "Kiểm tra tệp có bị cắt khi xuất hoặc khi gửi không" in text
     assert not shown.xpath("//table | //details") + having(shown, "tile")
+
+
+def test_a_reason_that_is_no_rule_has_steps_of_its_own(quarantined):
+    quarantined["delivery"]["reason"]["code"] = "wrong-facility"
+    text = words(html.document_fromstring(respond.render_html(quarantined)))
+    assert "Sửa hoặc xuất lại tệp theo lý do nêu trên" in text
 
 
 def test_a_delivery_without_findings_says_so(appraised):
