@@ -34,15 +34,16 @@ from claim_pipeline.sftp.folders import Folders, OpenFile, forget_old_uploads
 log = logging.getLogger(__name__)
 
 CONNECTIONS = 200
-CONNECTIONS_OF_ONE = 8
-SESSIONS_OF_ONE = 16
+CONNECTIONS_OF_ONE = 16
+"""Also those that a lost line has left behind and that are not yet known to be dead."""
+SESSIONS_OF_ONE = 32
 OPEN_FILES = 32
 TRIES = 5
 """Wrong passwords after which a connection is closed."""
 FAILURES, FAILURE_SECONDS = 30, 600.0
 """After so many wrong passwords within so long from one address nobody from there is asked for one."""
 LOGIN_SECONDS = 60
-ALIVE_SECONDS = 30  # a peer that is silent for four times as long is gone, and its upload is cut
+ALIVE_SECONDS = 15  # a peer that is silent for four times as long is gone, and its upload is cut
 
 
 class Door:

@@ -233,6 +233,37 @@ def test_a_facility_has_so_many_connections_and_no_more(server: Any):
     server.until(lambda: server.client(THEIRS).names("/") == ["inbox", "outbox"], "there is room again")
 
 
+def test_a_program_of_a_hospital_sends_and_fetches_too(server: Any, tmp_path: Path):
+    """The client is asyncssh: it asks for more than OpenSSH does, and sends paths as they are."""
+    local = tmp_path / "local"
+    local.write_bytes(random.Random(3).randbytes(300_000))
+    answer = server.outbox(THEIRS) / "20260702-080000-bbbbbbbb"
+    answer.mkdir(parents=True)
+    (answer / "report.json").write_bytes(local.read_bytes()[::-1])
+
+    async def both_ways() -> None:
+        async with (
+            asyncssh.connect(
+                "127.0.0.1", server.port, username=THEIRS, client_keys=[str(server.folder / THEIRS)], known_hosts=None,
+                config=None, agent_path=None,
+            ) as connection,
+            connection.start_sftp_client() as sftp,
+        ):  # fmt: skip
+            await sftp.put(str(local), "/inbox/program.zip")
+            await sftp.get(f"/outbox/{answer.name}/report.json", str(tmp_path / "got"))
+            assert await sftp.realpath("/../..//inbox/./x/..") == "/inbox"
+            for path in ("../../../../etc/passwd", "/outbox/../../etc/passwd", f"/outbox/../{OURS}", "/outbox/a\0"):
+                with pytest.raises(asyncssh.SFTPError):
+                    await sftp.stat(path)
+            with pytest.raises(asyncssh.SFTPError):
+                await sftp.symlink("/etc", "/inbox/link")
+
+    asyncio.run(both_ways())
+    assert (server.inbox(THEIRS) / "program.zip").read_bytes() == local.read_bytes()
+    assert (tmp_path / "got").read_bytes() == local.read_bytes()[::-1]
+    (server.inbox(THEIRS) / "program.zip").unlink()
+
+
 def test_after_many_wrong_passwords_an_address_is_not_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     door = Door(Settings(home=tmp_path))
     for _ in range(FAILURES):
