@@ -51,6 +51,8 @@ def fit(profile: Profile, sheets: list[Sheet]) -> Fit:
             found.sheets[name] = sheet
     for sheet in list(found.rest):
         name = _by_headers(profile, found.sheets, sheet.headers)
+        if name is None and not sheet.stem and found.sheets:
+            name = _around(profile, found.sheets, sheet.headers)
         if name is not None:
             found.sheets[name] = sheet
             found.rest.remove(sheet)
@@ -63,7 +65,8 @@ def fit(profile: Profile, sheets: list[Sheet]) -> Fit:
 
 
 def _by_headers(profile: Profile, taken: dict[str, Sheet], headers: list[str]) -> str | None:
-    """The sheet of a profile that knows most of these headers; None where none or two do."""
+    """The sheet of a profile that knows most of these headers; None where none does, or
+    two others than that of the encounters."""
     fitting = {
         name: sheet.known(headers)
         for name, sheet in profile.sheets.items()
@@ -76,7 +79,15 @@ def _by_headers(profile: Profile, taken: dict[str, Sheet], headers: list[str]) -
     }
     best = max(fitting.values(), default=0)
     names = [name for name, known in fitting.items() if known == best]
+    if profile.claim_sheet in names:  # an export without encounters is none
+        return profile.claim_sheet
     return names[0] if len(names) == 1 else None
+
+
+def _around(profile: Profile, taken: dict[str, Sheet], headers: list[str]) -> str | None:
+    """The sheet of encounters, for one without a name whose rows hold those of other sheets."""
+    main = profile.claim_sheet
+    return main if main not in taken and not profile.sheets[main].missing(headers) else None
 
 
 def _could_be(sheet: SheetProfile, headers: list[str]) -> bool:
