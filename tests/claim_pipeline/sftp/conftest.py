@@ -60,6 +60,7 @@ class Server:
     port: int
     folder: Path
     process: subprocess.Popen[str]
+    env: dict[str, str]
 
     @staticmethod
     def until(done: Callable[[], object], what: str, seconds: float = 30.0) -> None:
@@ -105,7 +106,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     }
     with (folder / "log").open("w") as log:
         process = subprocess.Popen([sys.executable, "-m", "giamdinh", "sftp"], env=env, stderr=log, text=True)
-    here = Server(home, port, folder, process)
+    here = Server(home, port, folder, process, env)
     try:
         here.until(lambda: "SFTP listens" in here.log or process.poll() is not None, "the server listens", 60)
         assert process.poll() is None, here.log

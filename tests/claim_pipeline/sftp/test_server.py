@@ -304,6 +304,15 @@ def test_the_host_key_is_kept_and_only_its_owner_reads_it(server: Any):
     assert host_key(path).export_public_key().decode().split()[1] == known
 
 
+def test_a_port_that_is_taken_is_said_in_words(server: Any):
+    again = subprocess.run(
+        server.process.args, env=server.env, capture_output=True, text=True, timeout=60, check=False
+    )  # fmt: skip
+    assert again.returncode == 2
+    assert f"SFTP cannot listen at 127.0.0.1:{server.port}" in again.stderr
+    assert "Traceback" not in again.stderr
+
+
 def test_the_log_names_facilities_and_no_file(server: Any, tmp_path: Path):
     local = tmp_path / "Nguyen Van Mau.xml"
     local.write_text("<a/>")
