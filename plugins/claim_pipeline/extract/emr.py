@@ -148,17 +148,28 @@ class _Reader:
     def _parts(self, name: str) -> list[Rows]:
         sheet = self.fit.sheets[name]
         try:
-            parts, count = rows_of(self.profile, name, sheet)
+            read = rows_of(self.profile, name, sheet)
         except Quarantined as error:
             error.format, error.ma_cskcb = error.format or self.format, self.inbox_facility
             raise
-        tables = [part.table for part in self.profile.sheets[name].parts]
-        self.sheets.append({"sheet": name, "tables": tables, "rows": count, "encoding": sheet.encoding})
-        for rows in parts:
+        tables = list(dict.fromkeys(part.table for part in self.profile.sheets[name].parts))
+        self.sheets.append({"sheet": name, "tables": tables, "rows": read.count, "encoding": sheet.encoding})
+        for rows in read.parts:
             for element, times in rows.repaired.items():
                 label = f"{rows.part.table}.{element}"
                 self.repaired[label] = self.repaired.get(label, 0) + times
-        return parts
+        if read.strays:
+            kinds = ", ".join(f"“{kind}”" for kind in read.kinds)
+            self.found.append(
+                orphans(
+                    tables[-1],
+                    read.strays,
+                    f"bảng {name}: {read.strays} dòng thuộc loại mà mẫu ánh xạ không biết ({kinds}); không được lấy",
+                    f"sheet {name}: {read.strays} rows of kinds that the mapping profile does not know ({kinds}) are "
+                    "left out",
+                )
+            )
+        return read.parts
 
     def _visits(self, rows: Rows, main: str) -> pa.Table:
         visits = _together([rows])

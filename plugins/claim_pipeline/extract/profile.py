@@ -235,9 +235,9 @@ def parse(text: str, name: str = "?") -> Profile:
         raise ProfileError(name, f"không phải YAML đúng ({place})", f"is not proper YAML ({place})") from None
     found = sorted(_validator().iter_errors(content), key=lambda fault: list(map(str, fault.absolute_path)))
     if found:
-        best = jsonschema.exceptions.best_match(found[:1]) or found[0]
-        place = " > ".join(map(str, best.absolute_path)) or "–"
-        raise ProfileError(name, f"sai ở {place}: {best.message}", f"wrong at {place}: {best.message}")
+        best = [jsonschema.exceptions.best_match([fault]) or fault for fault in found[:3]]
+        places = [f"{' > '.join(map(str, fault.absolute_path)) or '–'}: {fault.message}" for fault in best]
+        raise ProfileError(name, f"sai ở {'; '.join(places)}", f"wrong at {'; '.join(places)}")
     sheets = {label: _sheet(content["name"], label, sheet) for label, sheet in content["sheets"].items()}
     dates = content.get("dates", AUTO)
     profile = Profile(

@@ -20,6 +20,7 @@ from claim_rules import dictionary
 NUMBER, LOCAL = "number", "local"
 """What is to be found out about a code: which one a spreadsheet made a number of; which one the facility's own is."""
 
+_MOST_KINDS, _LONGEST_KIND = 5, 30
 _NOT_IN_XML = "[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x{fffe}\\x{ffff}]"  # characters that no XML document can hold
 
 
@@ -38,8 +39,18 @@ class LackingColumns(Quarantined):
     """A sheet lacks columns without which nothing can be made of it, or several columns are the same."""
 
 
-def rows_of(profile: Profile, name: str, sheet: Sheet) -> tuple[list[Rows], int]:
-    """All parts of a sheet, and how many rows it has. Raises LackingColumns."""
+@dataclass
+class SheetRows:
+    """All parts of a sheet, how many rows it has, and how many of these no part takes, with the first kinds of them."""
+
+    parts: list[Rows]
+    count: int
+    strays: int
+    kinds: list[str]
+
+
+def rows_of(profile: Profile, name: str, sheet: Sheet) -> SheetRows:
+    """The rows of a sheet. Raises LackingColumns."""
     known = profile.sheets[name]
     mapped = [part.map(sheet.headers) for part in known.parts]
     lacking = known.missing(sheet.headers)
@@ -63,10 +74,23 @@ def rows_of(profile: Profile, name: str, sheet: Sheet) -> tuple[list[Rows], int]
     for column in columns.values():
         blank &= pc.equal(pc.utf8_trim_whitespace(column), "").to_numpy(zero_copy_only=False)
     parts = []
+    stray = ~blank & any(part.where is not None for part in known.parts)
     for part, one in zip(known.parts, mapped, strict=True):
         keep = ~blank & _where(part, sheet.headers, columns)
+        if part.where is not None:
+            stray &= ~keep
         parts.append(_part(part, one.places, columns, sheet.numbers, keep, style, profile.dates))
-    return parts, int((~blank).sum())
+    return SheetRows(parts, int((~blank).sum()), int(stray.sum()), _kinds(known.parts, sheet.headers, columns, stray))
+
+
+def _kinds(parts: tuple[Part, ...], headers: list[str], columns: dict[int, pa.Array], stray: Any) -> list[str]:
+    """What the rows that no part takes have in the column that says what a row is."""
+    if not stray.any():
+        return []
+    names = {fold(part.where[0]) for part in parts if part.where}
+    at = next((at for at, header in enumerate(headers) if fold(header) in names and at in columns), None)
+    found = [] if at is None else pc.unique(columns[at].filter(pa.array(stray))).to_pylist()
+    return [text[:_LONGEST_KIND] for text in found[:_MOST_KINDS]]
 
 
 def field_of(table: str, element: str) -> dictionary.Field:
