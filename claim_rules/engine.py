@@ -12,7 +12,7 @@ import pandas as pd
 
 from claim_rules import benefit, catalogue, options
 from claim_rules.contract import Contract
-from claim_rules.findings import REJECT_CLAIM, Ruling, concat, findings
+from claim_rules.findings import REJECT_CLAIM, Ruling, concat, findings, no_corrections
 from claim_rules.frames import ClaimTables
 from claim_rules.lines import LINE_TABLES, ClaimLines, build
 from claim_rules.reference import Reference, missing
@@ -123,7 +123,7 @@ class Appraisal:
     rules_run: list[str]
     skipped: list[dict[str, str]]
     failed: list[dict[str, str]]
-    corrections: pd.DataFrame = field(default_factory=lambda: Ruling(findings()).corrections)
+    corrections: pd.DataFrame = field(default_factory=no_corrections)
     what_if: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=WHAT_IF))
     contract: Contract = field(default_factory=Contract)
 
@@ -275,7 +275,8 @@ def run(
         rules_run.append(entry.id)
         ruling = result if isinstance(result, Ruling) else Ruling(result)
         found.append(ruling.findings)
-        corrections.append(ruling.corrections)
+        if len(ruling.corrections):
+            corrections.append(ruling.corrections)
         if ruling.referrals is not None:
             referrals.append(ruling.referrals)
         if ruling.what_if is not None:
@@ -297,7 +298,7 @@ def run(
         sorted(rules_run),
         skipped,
         failed,
-        pd.concat([Ruling(findings()).corrections, *corrections], ignore_index=True),
+        pd.concat([no_corrections(), *corrections], ignore_index=True),
         pd.concat(what_if, ignore_index=True) if what_if else pd.DataFrame(columns=WHAT_IF),
         terms,
     )

@@ -84,7 +84,9 @@ def corrections(rule: str, lines: pd.DataFrame, where: pd.Series, name: str, val
     return frame.astype({column: pandas_dtype(dtype) for column, dtype in CORRECTION_COLUMNS.items()})
 
 
-def _no_corrections() -> pd.DataFrame:
+@cache
+def no_corrections() -> pd.DataFrame:
+    """A frame of CORRECTION_COLUMNS without rows; not to be changed."""
     return pd.DataFrame({name: pd.Series([], dtype=pandas_dtype(dtype)) for name, dtype in CORRECTION_COLUMNS.items()})
 
 
@@ -98,6 +100,6 @@ class Ruling:
     """
 
     findings: pd.DataFrame
-    corrections: pd.DataFrame = field(default_factory=_no_corrections)
+    corrections: pd.DataFrame = field(default_factory=no_corrections)
     referrals: pd.DataFrame | None = None
     what_if: pd.DataFrame | None = None

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from claim_rules import benefit, catalogue, dictionary, engine, expectations, outcome
+from claim_rules import benefit, catalogue, contract, dictionary, engine, expectations, outcome
 from claim_rules.findings import concat
 from claim_rules.frames import ClaimTables
 from claim_rules.money import amount_text
@@ -22,7 +22,9 @@ class WorkedCase:
     """One case. given: what differs from the base claim (table -> fields, or row number -> fields; `second`: a second
     claim in the same way; `decision`); reference: file stem -> rows; expect: findings, outcome, amounts (or
     `quarantined`: the code). file: for rules found while a file is read, what is done to a sound file (files.yaml).
-    delivery: what is known of it: received_day, signature (claim_rules.signature), versions (claim -> earlier day)."""
+    delivery: what is known of it: received_day, signature (claim_rules.signature), versions (claim -> earlier day),
+    history (frame of earlier claims -> rows of text).
+    contract: the terms, as in a contract file (claim_rules.contract)."""
 
     name: str
     name_vi: str
@@ -33,6 +35,7 @@ class WorkedCase:
     expect: dict[str, Any] = field(default_factory=dict)
     file: dict[str, Any] | None = None
     delivery: dict[str, Any] = field(default_factory=dict)
+    contract: dict[str, Any] = field(default_factory=dict)
 
 
 @cache
@@ -131,17 +134,22 @@ def run(case: WorkedCase) -> tuple[outcome.Outcome, engine.Appraisal]:
     told = case.delivery
     facility = tables.claims["MA_CSKCB"].iloc[0]
     signature = Signature(facility=facility, **told["signature"]) if "signature" in told else None
-    versions = pd.DataFrame(told.get("versions", {}).items(), columns=["claim", "received"])
+    history = {name: pd.DataFrame(rows) for name, rows in told.get("history", {}).items()}
+    known = "history" in told or "versions" in told
+    if known:
+        history["versions"] = pd.DataFrame(told.get("versions", {}).items(), columns=["claim", "received"])
+    terms = contract.read(yaml.safe_dump({"default": case.contract})).default
     appraisal = engine.run(
         tables,
         reference,
         given=given,
         received_day=told.get("received_day", ""),
-        history={"versions": versions} if "versions" in told else None,
+        history=history if known else None,
         signature=signature,
         on_error=_raise,
+        contract=terms,
     )
-    completed = catalogue.complete(appraisal.findings, tables)
+    completed = catalogue.complete(appraisal.findings, tables, terms)
     reasons = (signature or Signature()).reasons(reference.get("certificates"))
     return outcome.fold(tables, appraisal, completed, signature_reasons=reasons), appraisal
 

@@ -19,17 +19,20 @@ def line_tolerance() -> int:
     return int(law.load("tolerance")["line_amount"]["value"])
 
 
-def _amounts(values: pd.Series) -> pd.Series:
+def amounts(values: pd.Series) -> pd.Series:
+    """Amounts in 1/100 đồng as text."""
     return money.text(values, money.AMOUNT_DECIMALS)
 
 
-def _stated(case: Case, *names: str) -> pd.Series:
+def stated(case: Case, *names: str) -> pd.Series:
+    """Lines that really state all of these numbers (bool)."""
     return case.present[list(names)].all(axis=1)
 
 
-def _wrong_amount(
+def wrong_amount(
     rule_id: str, case: Case, where: pd.Series, name: str, right: pd.Series, severity: str = "", correct: bool = True
 ) -> pd.DataFrame:
+    """Findings for an amount of the lines where `where` is true; `right` is the amount due."""
     extra: dict[str, Column] = {"correct_field": name, "correct_value": right} if correct else {}
     return line_findings(
         rule_id,
@@ -37,8 +40,8 @@ def _wrong_amount(
         where,
         severity=severity,
         field=name,
-        observed=lambda hit: _amounts(case.lines.loc[hit, name]),
-        expected=lambda hit: _amounts(right.loc[hit]),
+        observed=lambda hit: amounts(case.lines.loc[hit, name]),
+        expected=lambda hit: amounts(right.loc[hit]),
         **extra,
     )
 
@@ -60,10 +63,10 @@ def drug_hospital_amount(case: Case) -> pd.DataFrame:
     right = benefit.hospital_amounts(lines)["v0"]
     where = (
         (lines["table"] == "XML2")
-        & _stated(case, "THANH_TIEN_BV", "SO_LUONG", "DON_GIA_BV")
+        & stated(case, "THANH_TIEN_BV", "SO_LUONG", "DON_GIA_BV")
         & ((lines["THANH_TIEN_BV"] - right).abs() > line_tolerance())
     )
-    return _wrong_amount("SUM-001", case, where, "THANH_TIEN_BV", right)
+    return wrong_amount("SUM-001", case, where, "THANH_TIEN_BV", right)
 
 
 def _in_scope_findings(rule_id: str, case: Case, table: str, less_is_fine: pd.Series) -> pd.DataFrame:
@@ -71,7 +74,7 @@ def _in_scope_findings(rule_id: str, case: Case, table: str, less_is_fine: pd.Se
     lines = case.lines
     right = benefit.in_scope_amount(lines)
     claimed = lines["THANH_TIEN_BH"]
-    mine = (lines["table"] == table) & _stated(case, "THANH_TIEN_BH", "SO_LUONG", "DON_GIA_BH", "TYLE_TT_BH")
+    mine = (lines["table"] == table) & stated(case, "THANH_TIEN_BH", "SO_LUONG", "DON_GIA_BH", "TYLE_TT_BH")
     tolerance = line_tolerance()
     above = mine & (claimed - right > tolerance)
     below = mine & (right - claimed > tolerance) & ~less_is_fine
@@ -80,11 +83,12 @@ def _in_scope_findings(rule_id: str, case: Case, table: str, less_is_fine: pd.Se
     after_support = money.product(
         benefit.priced_amount(lines) - other.to_numpy(), lines["TYLE_TT_BH"], divisor=benefit.FULL
     )
-    supported = (other > 0) & (np.abs(claimed - after_support) <= tolerance)
+    allowed = case.options["facility_support"] == "before-rate"
+    supported = allowed & (other > 0) & (np.abs(claimed - after_support) <= tolerance)
     return concat(
         (
-            _wrong_amount(rule_id, case, above, "THANH_TIEN_BH", right),
-            _wrong_amount(rule_id, case, below & ~supported, "THANH_TIEN_BH", right, severity=WARN, correct=False),
+            wrong_amount(rule_id, case, above, "THANH_TIEN_BH", right),
+            wrong_amount(rule_id, case, below & ~supported, "THANH_TIEN_BH", right, severity=WARN, correct=False),
         )
     )
 
@@ -129,10 +133,10 @@ def service_hospital_amount(case: Case) -> pd.DataFrame:
     plain = near["v0"] & ((lines["TYLE_TT_DV"] == benefit.FULL) | (case.claims.visit("decision") == "130"))
     where = (
         (lines["table"] == "XML3")
-        & _stated(case, "THANH_TIEN_BV", "SO_LUONG", "DON_GIA_BV")
+        & stated(case, "THANH_TIEN_BV", "SO_LUONG", "DON_GIA_BV")
         & ~(near["v1"] | near["v2"] | plain)
     )
-    return _wrong_amount("SUM-003", case, where, "THANH_TIEN_BV", readings["v1"])
+    return wrong_amount("SUM-003", case, where, "THANH_TIEN_BV", readings["v1"])
 
 
 @rule(
@@ -167,19 +171,20 @@ def line_balance(case: Case) -> pd.DataFrame:
     """THANH_TIEN_BV = T_BHTT + T_BNCCT + T_BNTT + T_NGUONKHAC; otherwise the line is split anew."""
     lines = case.lines
     payers = lines[["T_BHTT", "T_BNCCT", "T_BNTT", "T_NGUONKHAC"]].sum(axis=1)
-    where = _stated(case, "THANH_TIEN_BV", "T_BHTT") & ((lines["THANH_TIEN_BV"] - payers).abs() > line_tolerance())
+    where = stated(case, "THANH_TIEN_BV", "T_BHTT") & ((lines["THANH_TIEN_BV"] - payers).abs() > line_tolerance())
     return line_findings(
         "SUM-005",
         lines,
         where,
         field="THANH_TIEN_BV",
-        observed=lambda hit: _amounts(lines.loc[hit, "THANH_TIEN_BV"]),
-        expected=lambda hit: _amounts(payers.loc[hit]),
+        observed=lambda hit: amounts(lines.loc[hit, "THANH_TIEN_BV"]),
+        expected=lambda hit: amounts(payers.loc[hit]),
         correct_field="T_BHTT",
     )
 
 
-def _claim_tolerance(case: Case) -> pd.Series:
+def claim_tolerance(case: Case) -> pd.Series:
+    """Difference of each claim's totals that passes, 1/100 đồng."""
     return case.visits["lines"] * line_tolerance()
 
 
@@ -207,9 +212,9 @@ def _header_rule(rule_id: str, header: str, column: str, title_vi: str, title_en
     def header_total(case: Case) -> pd.DataFrame:
         stated = case.visits[f"{header}#"]
         of_lines = case.claims.sums(column)
-        where = (stated - of_lines).abs() > _claim_tolerance(case)
+        where = (stated - of_lines).abs() > claim_tolerance(case)
         return claim_findings(
-            rule_id, case.visits, where, field=header, observed=_amounts(stated), expected=_amounts(of_lines)
+            rule_id, case.visits, where, field=header, observed=amounts(stated), expected=amounts(of_lines)
         )
 
 
@@ -232,19 +237,20 @@ def fund_total(case: Case) -> pd.DataFrame:
     """XML1.T_BHTT against the lines, and without other sources against T_TONGCHI_BH − T_BNCCT."""
     visits = case.visits
     stated = visits["T_BHTT#"]
-    tolerance = _claim_tolerance(case)
+    tolerance = claim_tolerance(case)
     of_lines = case.claims.sums("T_BHTT")
     differs = ((stated - of_lines).abs() > tolerance).fillna(False).astype("bool")
     formula = visits["T_TONGCHI_BH#"] - visits["T_BNCCT#"]
-    off_formula = (case.claims.sums("T_NGUONKHAC") == 0) & ((stated - formula).abs() > tolerance).fillna(False)
+    alone = (case.claims.sums("T_NGUONKHAC") == 0) | (case.options["header_total"] == "formula")
+    off_formula = alone & ((stated - formula).abs() > tolerance).fillna(False)
     right = of_lines.astype("Int64").where(differs, formula)
     return claim_findings(
         "SUM-015",
         visits,
         differs | off_formula.astype("bool"),
         field="T_BHTT",
-        observed=_amounts(stated),
-        expected=_amounts(right),
+        observed=amounts(stated),
+        expected=amounts(right),
     )
 
 
@@ -266,7 +272,7 @@ def claim_balance(case: Case) -> pd.DataFrame:
         (visits[f"{name}#"].fillna(0) for name in ("T_BHTT", "T_BNCCT", "T_BNTT", "T_NGUONKHAC")), 0 * visits["lines"]
     )
     stated = visits["T_TONGCHI_BV#"]
-    where = (stated - payers).abs() > _claim_tolerance(case)
+    where = (stated - payers).abs() > claim_tolerance(case)
     return claim_findings(
-        "SUM-017", visits, where, field="T_TONGCHI_BV", observed=_amounts(stated), expected=_amounts(payers)
+        "SUM-017", visits, where, field="T_TONGCHI_BV", observed=amounts(stated), expected=amounts(payers)
     )

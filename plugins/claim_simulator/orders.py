@@ -204,6 +204,9 @@ class _Drawer:
             self._ward_time(visit, number, 45, 9 * 60),
             self.exam_at[visit] + 22 + self._between(0, 10, len(visit)),
         )
+        # what would fall into an operation is done after it
+        begin, end = self.surgery_at[visit], self.surgery_end[visit]
+        at = np.where((begin >= 0) & (at + 4 < end) & (at + 4 + minutes[item] > begin), end + 10, at)
         self._service("proc", visit, item, at, at + 4, at + 4 + minutes[item])
 
     def _surgery(self, chosen: pd.DataFrame) -> None:

@@ -237,12 +237,14 @@ class _Tables:
             "MA_BAC_SI": self.facility.doctors[self.doctor[visit]],
             "NGAY_YL": text12(lines["ordered"].to_numpy()),
             "NGAY_TH_YL": text12(lines["done"].to_numpy()),
-            "MA_PTTT": self._payment(),
+            "MA_PTTT": self._payment(visit),
             "NGUON_CTRA": np.where(own, "4", "1"),
         }
 
-    def _payment(self) -> str:
-        return "2" if self.facility.level == 0 else "1"
+    def _payment(self, visit: Ints) -> Texts:
+        """Commune stations are paid by capitation, but never for cards of army, police and cipher staff."""
+        forces = np.isin(self.people.card.astype("U2"), ["QN", "CA", "CY"])[visit]
+        return np.where((self.facility.level == 0) & ~forces, "2", "1")
 
     def _doses(self, item: Ints, days: Ints) -> Texts:
         """Dose texts "1 Viên/lần * 2 lần/ngày * 5 ngày [2 Viên/ngày]", made once for each drug and number of days."""
@@ -316,7 +318,7 @@ class _Tables:
             "NGAY_YL": text12(lines["ordered"].to_numpy()),
             "NGAY_TH_YL": text12(lines["done"].to_numpy()),
             "NGAY_KQ": np.where(finished >= 0, text12(np.maximum(finished, 0)), ""),
-            "MA_PTTT": self._payment(),
+            "MA_PTTT": self._payment(visit),
             "PP_VO_CAM": np.where(kind == "surgery", "1", ""),
             "MA_MAY": np.where(tested | (kind == "surgery"), machine, ""),
             "MA_HIEU_SP": np.where(supply & (price > 1_000_000_000), np.char.add("LOT", self.ma_lk[visit]), ""),

@@ -16,7 +16,7 @@ from claim_rules.findings import findings
 from claim_rules.frames import ClaimTables
 
 RULES = [rule for rule in catalogue.book().values() if rule.level in ("line", "claim", "cross-claim")]
-FIELDS = {"XML2": ["DON_GIA_BH", "MUC_HUONG", "THANH_TIEN_BH", "T_BHTT"], "XML3": ["SO_LUONG", "TYLE_TT_BH"]}
+FIELDS = {"XML2": ["DON_GIA_BH", "MUC_HUONG", "THANH_TIEN_BH", "T_BHTT"], "XML3": ["SO_LUONG", "TYLE_TT_BH", "T_NGUONKHAC"]}
 
 
 def base(count: int = 2) -> ClaimTables:

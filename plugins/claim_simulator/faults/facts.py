@@ -34,6 +34,19 @@ def facts(tables: ClaimTables) -> pd.DataFrame:
     out["paid_tests"] = count(tested & paid)
     out["part_drugs"], out["part_services"] = count(drug & part), count((lines["table"] == "XML3") & part)
     out["surgery"] = count(service & (lines["MA_NHOM"] == "8"))
+    large = paid & alone & (lines["T_BHTT"] >= 1_000_000)
+    beds = lines["MA_NHOM"].isin(["14", "15", "16"])
+    in_full = lines["TYLE_TT_DV"] == benefit.FULL
+    out["large_own_lines"], out["large_own_drugs"] = count(large), count(large & drug)
+    out["plain_own_lines"] = count(large & ~beds & in_full)
+    out["co_paid_lines"] = count(large & (lines["T_BNCCT"] >= 200_000))
+    procedure = service & (lines["MA_NHOM"] == "18")
+    out["procedures"], out["paid_procedures"] = count(procedure), count(procedure & paid & in_full)
+    out["further_exams"] = count(paid & (lines["MA_NHOM"] == "13") & (lines["TYLE_TT_DV"] == 3_000))
+    listed = paid & lines["TYLE_TT_BH"].between(1, benefit.FULL - 1)
+    supply = (lines["table"] == "XML3") & ~service
+    for name, kind in (("drugs", drug), ("supplies", supply), ("services", service)):
+        out[f"partly_listed_{name}"] = count(listed & kind)
     out["rows"] = visits["lines"]
     for name in ("T_BHTT", "T_BNCCT"):
         out[name] = claims.sums(name)
@@ -46,6 +59,7 @@ def facts(tables: ClaimTables) -> pd.DataFrame:
     out["card_rate"] = held.groupby("claim")["rate"].max().reindex(visits.index).fillna(0).astype("int64")
     out["single_card"] = ~visits["MA_THE_BHYT"].str.contains(";", regex=False)
     out["registered_card"] = out["single_card"] & ~visits["MA_THE_BHYT"].str.startswith(ON_PAPER)
+    out["forces"] = benefit.of_forces(visits)
     out["waived"] = visits["NGAY_MIEN_CCT"] != ""
     out["inpatient"] = visits["inpatient"]
     out["loai"] = visits["MA_LOAI_KCB"]

@@ -12,7 +12,7 @@ from claim_rules.frames import ClaimTables
 from claim_simulator.catalogue import Catalogue
 from claim_simulator.deliveries import Damage
 from claim_simulator.facilities import COLUMNS, XML, Facility
-from claim_simulator.faults import arithmetic, card, chronology, clinical, dictionary, listing, rate, structure
+from claim_simulator.faults import arithmetic, card, chronology, clinical, dictionary, listing, money, rate, structure
 from claim_simulator.faults.claim import Claim, Fault, Sheets
 from claim_simulator.faults.facts import facts
 
@@ -20,7 +20,7 @@ TRUTH_COLUMNS = ["MA_CSKCB", "MA_LK", "table", "line", "rule"]
 
 FAULTS: dict[str, Fault] = {
     rule: fault
-    for module in (structure, dictionary, card, rate, arithmetic, listing, chronology, clinical)
+    for module in (structure, dictionary, card, rate, arithmetic, money, listing, chronology, clinical)
     for rule, fault in module.FAULTS.items()
 }
 """How each rule's fault is planted."""

@@ -1,0 +1,187 @@
+"""Faults of other sources, prices, totals and payment methods (SUM), and of payment rates (RATE)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from claim_simulator.faults.claim import Claim, Fault, Truth
+from claim_simulator.faults.facts import every_claim
+
+
+def _own_lines(claim: Claim) -> list[tuple[str, int]]:
+    """Lines that the fund pays in part, without other sources."""
+    return [
+        (table, row)
+        for table, row in claim.lines()
+        if claim.amount(table, "T_BHTT", row) >= 1_000_000 and not claim.amount(table, "T_NGUONKHAC", row)
+    ]
+
+
+def _other_parts(claim: Claim) -> list[Truth]:
+    table, row = claim.pick(_own_lines(claim))
+    # the parts name a source that the total leaves out; what the patient pays alone would bear it
+    claim.put_amount(table, "T_NGUONKHAC_CL", claim.some(1, 5), row)
+    return [(table, row + 1, "SUM-006")]
+
+
+def _other_beyond(claim: Claim) -> list[Truth]:
+    table, row = claim.pick(_own_lines(claim))
+    whole = claim.amount(table, "THANH_TIEN_BV", row)
+    other = whole + claim.some(1, 20)
+    for name in ("T_NGUONKHAC_CL", "T_NGUONKHAC"):
+        claim.put_amount(table, name, other, row)
+    claim.add("XML1", "T_NGUONKHAC", other)
+    # the fund's share stays as if there were no other source
+    return [(table, row + 1, "SUM-007"), (table, row + 1, "SUM-005"), ("XML1", None, "SUM-017")]
+
+
+def _fund_above_rate(claim: Claim) -> list[Truth]:
+    lines = [place for place in _own_lines(claim) if claim.amount(place[0], "T_BNCCT", place[1]) >= 200_000]
+    table, row = claim.pick(lines)
+    more = claim.amount(table, "T_BNCCT", row) // 2
+    for where, at in ((table, row), ("XML1", 0)):
+        claim.add(where, "T_BHTT", more, at)
+        claim.add(where, "T_BNCCT", -more, at)
+    if claim.get(table, "MA_PTTT", row) == "1":
+        claim.add("XML1", "T_BHTT_GDV", more)
+    return [(table, row + 1, "SUM-008")]
+
+
+def _total(name: str, rule: str) -> Callable[[Claim], list[Truth]]:
+    def plant(claim: Claim) -> list[Truth]:
+        claim.add("XML1", name, claim.tolerance + claim.some(1, 90))
+        return [("XML1", None, rule)]
+
+    return plant
+
+
+def _fund_above_scope(claim: Claim) -> list[Truth]:
+    more = claim.amount("XML1", "T_TONGCHI_BH") + claim.tolerance + claim.some(1, 50)
+    claim.add("XML1", "T_BHTT", more - claim.amount("XML1", "T_BHTT"))
+    return [("XML1", None, rule) for rule in ("SUM-015", "SUM-017", "SUM-018")]
+
+
+def _without_price(claim: Claim) -> list[Truth]:
+    table, row = claim.pick([place for place in _own_lines(claim) if not _usual_share_only(claim, *place)])
+    claim.put(table, "DON_GIA" if table == "XML2" else "DON_GIA_BH", "0.000", row)
+    rules = ("SUM-001", "SUM-002", "SUM-019") if table == "XML2" else ("SUM-004", "SUM-019")
+    return [(table, row + 1, rule) for rule in rules]
+
+
+def _usual_share_only(claim: Claim, table: str, row: int) -> bool:
+    """Service lines with a special share have a second reading of their hospital amount, by the insured price."""
+    return table == "XML3" and claim.get(table, "TYLE_TT_DV", row) != "100"
+
+
+def _paid_by_others(claim: Claim) -> list[Truth]:
+    row = claim.pick([row for table, row in _own_lines(claim) if table == "XML2"])
+    claim.put("XML2", "NGUON_CTRA", claim.pick(["2", "3", "4"]), row)
+    return [("XML2", row + 1, "SUM-020")]
+
+
+def _without_quantity(claim: Claim) -> list[Truth]:
+    beds = ("14", "15", "16")
+    table, row = claim.pick([place for place in _own_lines(claim) if claim.get(*_group(place)) not in beds])
+    claim.put(table, "SO_LUONG", "0.000", row)
+    first, second = ("SUM-001", "SUM-002") if table == "XML2" else ("SUM-003", "SUM-004")
+    return [(table, row + 1, rule) for rule in (first, second, "SUM-021")]
+
+
+def _group(place: tuple[str, int]) -> tuple[str, str, int]:
+    table, row = place
+    return table, "MA_NHOM", row
+
+
+def _broken_off(claim: Claim) -> list[Truth]:
+    row = claim.pick([row for row in claim.rows("XML3") if claim.get("XML3", "MA_NHOM", row) == "18"])
+    claim.put("XML3", "MA_DICH_VU", claim.get("XML3", "MA_DICH_VU", row) + "_TB", row)
+    return [("XML3", row + 1, "SUM-022")]
+
+
+def _capitation(claim: Claim) -> list[Truth]:
+    rows = [(table, row) for table, row in claim.lines() if claim.amount(table, "T_BHTT", row) > 0]
+    for table, row in rows:
+        claim.put(table, "MA_PTTT", "2", row)
+    return [(table, row + 1, "SUM-024") for table, row in rows]
+
+
+def _higher_rate(table: str, rule: str) -> Callable[[Claim], list[Truth]]:
+    def plant(claim: Claim) -> list[Truth]:
+        row = claim.pick(_partly_paid(claim, table, rule))
+        claim.blank_computed()
+        claim.put(table, "TYLE_TT_BH", "100", row)
+        return [(table, row + 1, rule)]
+
+    return plant
+
+
+def _partly_paid(claim: Claim, table: str, rule: str) -> list[int]:
+    supply = rule == "RATE-002"
+    return [
+        row
+        for row in claim.rows(table)
+        if 0 < float(claim.get(table, "TYLE_TT_BH", row) or 0) < 100
+        and claim.amount(table, "T_BHTT", row) > 0
+        and (table == "XML2" or bool(claim.get(table, "MA_VAT_TU", row)) == supply)
+    ]
+
+
+def _odd_share(claim: Claim) -> list[Truth]:
+    services = [row for row in claim.rows("XML3") if claim.get("XML3", "TYLE_TT_DV", row) == "100"]
+    row = claim.pick(services)
+    claim.blank_computed()
+    claim.put("XML3", "TYLE_TT_DV", claim.pick(["25", "60", "75"]), row)
+    return [("XML3", row + 1, "RATE-004")]
+
+
+def _second_surgery(claim: Claim) -> list[Truth]:
+    surgery = next(row for row in claim.rows("XML3") if claim.get("XML3", "MA_NHOM", row) == "8")
+    row = claim.pick([row for row in claim.rows("XML3") if _full_procedure(claim, row)])
+    for name in ("NGAY_YL", "NGAY_TH_YL", "NGAY_KQ", "NGUOI_THUC_HIEN"):
+        claim.put("XML3", name, claim.get("XML3", name, surgery), row)
+    return [("XML3", row + 1, "RATE-005")]
+
+
+def _full_procedure(claim: Claim, row: int) -> bool:
+    in_full = claim.get("XML3", "MA_NHOM", row) == "18" and claim.get("XML3", "TYLE_TT_DV", row) == "100"
+    return in_full and claim.amount("XML3", "T_BHTT", row) > 0
+
+
+def _second_examination(claim: Claim) -> list[Truth]:
+    row = claim.pick([row for row in claim.rows("XML3") if _further_exam(claim, row)])
+    claim.blank_computed()
+    claim.put("XML3", "TYLE_TT_DV", "100", row)
+    return [("XML3", row + 1, "RATE-006")]
+
+
+def _further_exam(claim: Claim, row: int) -> bool:
+    further = claim.get("XML3", "MA_NHOM", row) == "13" and claim.get("XML3", "TYLE_TT_DV", row) == "30"
+    return further and claim.amount("XML3", "T_BHTT", row) > 0
+
+
+def _pays_lines(known: pd.DataFrame) -> pd.Series:
+    return (known["large_own_lines"] > 0) & (known["least_rate"] > 0)
+
+
+FAULTS: dict[str, Fault] = {
+    "SUM-006": Fault(lambda known: known["large_own_lines"] > 0, _other_parts, needs_amounts=True),
+    "SUM-007": Fault(_pays_lines, _other_beyond, needs_amounts=True),
+    "SUM-008": Fault(lambda known: known["co_paid_lines"] > 0, _fund_above_rate, needs_amounts=True),
+    "SUM-009": Fault(every_claim, _total("T_THUOC", "SUM-009"), needs_amounts=True),
+    "SUM-010": Fault(every_claim, _total("T_VTYT", "SUM-010"), needs_amounts=True),
+    "SUM-018": Fault(lambda known: known["T_BHTT"] >= 2_000_000, _fund_above_scope, needs_amounts=True),
+    "SUM-019": Fault(lambda known: known["plain_own_lines"] > 0, _without_price, needs_amounts=True),
+    "SUM-020": Fault(lambda known: known["large_own_drugs"] > 0, _paid_by_others),
+    "SUM-021": Fault(lambda known: known["plain_own_lines"] > 0, _without_quantity, needs_amounts=True),
+    "SUM-022": Fault(lambda known: known["procedures"] > 0, _broken_off),
+    "SUM-023": Fault(lambda known: ~known["forces"], _total("T_BHTT_GDV", "SUM-023"), needs_amounts=True),
+    "SUM-024": Fault(lambda known: known["forces"] & (known["T_BHTT"] > 0), _capitation),
+    "RATE-001": Fault(lambda known: known["partly_listed_drugs"] > 0, _higher_rate("XML2", "RATE-001"), refill=True),
+    "RATE-002": Fault(lambda known: known["partly_listed_supplies"] > 0, _higher_rate("XML3", "RATE-002"), refill=True),
+    "RATE-003": Fault(lambda known: known["partly_listed_services"] > 0, _higher_rate("XML3", "RATE-003"), refill=True),
+    "RATE-004": Fault(every_claim, _odd_share, refill=True),
+    "RATE-005": Fault(lambda known: (known["surgery"] > 0) & (known["paid_procedures"] > 0), _second_surgery),
+    "RATE-006": Fault(lambda known: known["further_exams"] > 0, _second_examination, refill=True),
+}
