@@ -66,7 +66,7 @@ def convert(file: Path, to: str, out: Path) -> list[tuple[str, str]]:
             return _document(file, to, out)
         raise
     tables = found.tables
-    if found.format.startswith("emr-"):
+    if found.format.startswith(("emr-", "fhir-")):
         tables = fill_amounts(number_rows(tables))
     converted, losses = convert_tables(tables, to)
     if converted.claims.empty:

@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from claim_pipeline.errors import Quarantined
+from claim_pipeline.extract.fhir import is_fhir_file
 from claim_pipeline.extract.result import Collected, Extracted, Sink, Summary
 from claim_pipeline.extract.wrapping import claim_files, is_base64_of_delivery, is_xml, names_of_claim_files
 from claim_pipeline.extract.zips import OLE2_MAGIC, ZIP_MAGIC, is_workbook, open_zip
 from claim_pipeline.settings import Settings
 
-Kind = Literal["xml", "base64", "zip", "xlsx", "xls", "text"]
+if TYPE_CHECKING:
+    from claim_pipeline.extract.late import Earlier
+
+Kind = Literal["xml", "base64", "zip", "xlsx", "fhir", "xls", "text"]
 
 _MIB = 1 << 20
 _HEAD = 64 << 10
 
 
-def read(path: Path, *, inbox_facility: str | None, limits: Settings) -> Extracted:
+def read(
+    path: Path, *, inbox_facility: str | None, limits: Settings, earlier: Earlier | None = None
+) -> Extracted:
     """One delivery as claim tables, in memory; see `read_into`."""
     into = Collected()
-    return into.extracted(read_into(path, into, inbox_facility=inbox_facility, limits=limits))
+    return into.extracted(
+        read_into(path, into, inbox_facility=inbox_facility, limits=limits, earlier=earlier)
+    )
 
 
-def read_into(path: Path, into: Sink, *, inbox_facility: str | None, limits: Settings) -> Summary:
+def read_into(
+    path: Path, into: Sink, *, inbox_facility: str | None, limits: Settings, earlier: Earlier | None = None
+) -> Summary:
     """Reads one delivery: claim XML chunk by chunk, anything else in one piece. Raises Quarantined where it cannot be
-    taken; what went into the sink until then is void."""
+    taken; what went into the sink until then is void. earlier: as emr.read takes it."""
     if path.stat().st_size > limits.max_file_mib * _MIB:
         raise Quarantined(
             "too-large",
@@ -49,24 +59,36 @@ def read_into(path: Path, into: Sink, *, inbox_facility: str | None, limits: Set
                 max_claims=limits.max_claims,
                 max_claim_mib=limits.max_claim_mib,
             )
-    from claim_pipeline.extract import emr
-    from claim_pipeline.extract.profile import configured
+    if kind == "fhir" or (kind == "zip" and _holds_fhir(path, max_unpacked)):
+        from claim_pipeline.extract import fhir
 
-    found = emr.read(
-        path,
-        inbox_facility=inbox_facility,
-        profiles=configured(limits.profiles),
-        max_claims=limits.max_claims,
-        max_unpacked=max_unpacked,
-    )
+        found = fhir.read(
+            path,
+            inbox_facility=inbox_facility,
+            max_claims=limits.max_claims,
+            max_unpacked=max_unpacked,
+            max_json_mib=limits.max_json_mib,
+        )
+    else:
+        from claim_pipeline.extract import emr
+        from claim_pipeline.extract.profile import configured
+
+        found = emr.read(
+            path,
+            inbox_facility=inbox_facility,
+            profiles=configured(limits.profiles),
+        earlier=earlier,
+            max_claims=limits.max_claims,
+            max_unpacked=max_unpacked,
+        )
     into.add(found.tables)
     into.add_findings(found.findings)
     return found.summary
 
 
 def kind_of(path: Path, max_unpacked: int) -> Kind:
-    """What a file is: "xml", "base64" (of XML or a zip), "zip", "xlsx", "xls", or "text" (JSON or CSV). Raises
-    Quarantined for anything else."""
+    """What a file is: "xml", "base64" (of XML or a zip), "zip", "xlsx", "xls", "fhir" (in JSON), or "text"
+    (JSON or CSV). Raises Quarantined for anything else."""
     with path.open("rb") as stream:
         head = stream.read(_HEAD)
     if not head:
@@ -80,6 +102,8 @@ def kind_of(path: Path, max_unpacked: int) -> Kind:
         return "xml"
     if is_base64_of_delivery(head):
         return "base64"
+    if is_fhir_file(path):
+        return "fhir"
     from claim_pipeline.extract.sheets import is_table_of_text
 
     if is_table_of_text(head):
@@ -87,6 +111,13 @@ def kind_of(path: Path, max_unpacked: int) -> Kind:
     raise _not_a_delivery(
         "Tệp không phải XML, zip, Excel, CSV hay JSON", "the file is no XML, zip, workbook, CSV or JSON"
     )
+
+
+def _holds_fhir(path: Path, max_unpacked: int) -> bool:
+    from claim_pipeline.extract.fhir import members
+
+    with open_zip(path, max_unpacked) as archive:
+        return bool(members(archive))
 
 
 def _holds_claim_xml(path: Path, max_unpacked: int, profiles: Path | None) -> bool:
