@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from claim_pipeline.errors import Quarantined
 from claim_pipeline.extract.fhir import is_fhir_file
@@ -12,30 +12,21 @@ from claim_pipeline.extract.wrapping import claim_files, is_base64_of_delivery, 
 from claim_pipeline.extract.zips import OLE2_MAGIC, ZIP_MAGIC, is_workbook, open_zip
 from claim_pipeline.settings import Settings
 
-if TYPE_CHECKING:
-    from claim_pipeline.extract.late import Earlier
-
 Kind = Literal["xml", "base64", "zip", "xlsx", "fhir", "xls", "text"]
 
 _MIB = 1 << 20
 _HEAD = 64 << 10
 
 
-def read(
-    path: Path, *, inbox_facility: str | None, limits: Settings, earlier: Earlier | None = None
-) -> Extracted:
+def read(path: Path, *, inbox_facility: str | None, limits: Settings) -> Extracted:
     """One delivery as claim tables, in memory; see `read_into`."""
     into = Collected()
-    return into.extracted(
-        read_into(path, into, inbox_facility=inbox_facility, limits=limits, earlier=earlier)
-    )
+    return into.extracted(read_into(path, into, inbox_facility=inbox_facility, limits=limits))
 
 
-def read_into(
-    path: Path, into: Sink, *, inbox_facility: str | None, limits: Settings, earlier: Earlier | None = None
-) -> Summary:
+def read_into(path: Path, into: Sink, *, inbox_facility: str | None, limits: Settings) -> Summary:
     """Reads one delivery: claim XML chunk by chunk, anything else in one piece. Raises Quarantined where it cannot be
-    taken; what went into the sink until then is void. earlier: as emr.read takes it."""
+    taken; what went into the sink until then is void."""
     if path.stat().st_size > limits.max_file_mib * _MIB:
         raise Quarantined(
             "too-large",
@@ -77,7 +68,6 @@ def read_into(
             path,
             inbox_facility=inbox_facility,
             profiles=configured(limits.profiles),
-        earlier=earlier,
             max_claims=limits.max_claims,
             max_unpacked=max_unpacked,
         )
