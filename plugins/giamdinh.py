@@ -1,4 +1,4 @@
-"""The command line: `giamdinh check`, `run`, `simulate`, `rules`, `convert`, `sign`, `verify`."""
+"""The command line: `giamdinh check`, `run`, `simulate`, `rules`, `expectations`, `convert`, `sign`, `verify`."""
 
 from __future__ import annotations
 
@@ -454,6 +454,22 @@ def profile_list() -> None:
     except GiamdinhError as error:
         _tell(error)
         raise typer.Exit(2) from None
+
+
+@app.command()
+def expectations(
+    out: Annotated[
+        Path | None, typer.Option(help="Ghi các bộ kỳ vọng (YAML) vào · folder to write the suites to")
+    ] = None,
+) -> None:
+    """Các kỳ vọng về dữ liệu, số lượng theo bảng. What is expected of each claim table, and how many of it."""
+    from claim_rules.expectations import suites
+
+    if out is not None:
+        for name, text in suites.texts():
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            (out / name).write_text(text, "utf-8")
+    typer.echo(suites.counts_text())
 
 
 def _not_built(name: str) -> None:

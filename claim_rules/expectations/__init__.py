@@ -5,52 +5,54 @@ Pure: Great Expectations, which carries these expectations in the pipeline, is n
 
 from __future__ import annotations
 
-from claim_rules.expectations.check import (
-    CLAIMS,
-    DECISION,
-    PARENT_KEY,
-    SUMMARY_COLUMNS,
-    Batch,
-    Faults,
-    batches,
-    check,
-    check_table,
-    columns_of,
-    in_order,
-    to_findings,
-)
+from claim_rules.expectations.batches import CLAIMS, Batch, batches, columns_of, suite_name
+from claim_rules.expectations.check import DECISION, PARENT_KEY, Faults, check_table
 from claim_rules.expectations.fields import (
     KINDS,
     VERSION_EXPECTATION,
     Expectation,
     Layout,
+    demands,
     digest,
     expectation,
     expectations,
     layouts,
-    version,
+    undecided,
 )
+from claim_rules.expectations.relations import Relation, relations
+from claim_rules.expectations.suites import suite_version, version
+from claim_rules.expectations.tally import RELATED, Pass, Suite, Tally, check
+from claim_rules.expectations.tell import in_order, to_findings
 
 __all__ = [
     "CLAIMS",
     "DECISION",
     "KINDS",
     "PARENT_KEY",
-    "SUMMARY_COLUMNS",
+    "RELATED",
     "VERSION_EXPECTATION",
     "Batch",
     "Expectation",
     "Faults",
     "Layout",
+    "Pass",
+    "Relation",
+    "Suite",
+    "Tally",
     "batches",
     "check",
     "check_table",
     "columns_of",
+    "demands",
     "digest",
     "expectation",
     "expectations",
     "in_order",
     "layouts",
+    "relations",
+    "suite_name",
+    "suite_version",
     "to_findings",
+    "undecided",
     "version",
 ]

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from claim_rules import catalogue, dictionary
-from claim_rules.dictionary import CLAIM_TABLES
+from claim_rules import dictionary
 from claim_rules.expectations.conditions import Condition
 from claim_rules.expectations.fields import (
     CODE,
@@ -27,29 +24,17 @@ from claim_rules.expectations.fields import (
     RANGE,
     SYNTAX,
     VERSION,
-    VERSION_EXPECTATION,
-    VERSION_FIELD,
     Expectation,
-    Layout,
-    expectations,
 )
-from claim_rules.expectations.texts import Positions, are_dates, blanks, days_of, digits, flags, matches
-from claim_rules.findings import concat, findings
-from claim_rules.frames import KEY_COLUMNS, ClaimTables
+from claim_rules.expectations.texts import Positions, are_dates, as_number, blanks, days_of, digits, flags, matches
 
 Kinds = npt.NDArray[np.uint8]
 
 PARENT_KEY = "MA_LK of XML1"
 """Column beside the fields of a table: the claim's MA_LK, against which the rows' own is checked."""
 
-CLAIMS = "claims"
-"""Name of the pseudo table of one row per claim, on which the version is checked."""
-
 DECISION = "decision"
-"""Its column with the decision whose layout the claim has."""
-
-SUMMARY_COLUMNS = ("claim", "MA_LK", "NGAY_RA", "NGAY_VAO")
-"""What must be known of XML1 to check any table."""
+"""Column of the pseudo table of claims with the decision whose layout the claim has."""
 
 NEWBORN_DAYS = 28
 
@@ -187,8 +172,8 @@ def _versions(decision: pa.Array, ends: pa.Array) -> Faults:
     wrong = days != 0
     for name, known in dictionary.decisions().items():
         start, end = (
-            _as_number(known.visits_from or datetime.date.min),
-            _as_number(known.visits_to or datetime.date.max),
+            as_number(known.visits_from or datetime.date.min),
+            as_number(known.visits_to or datetime.date.max),
         )
         wrong &= ~(flags(pc.equal(decision, name)) & (days >= start) & (days <= end))
     rows = np.flatnonzero(wrong)
@@ -218,10 +203,6 @@ def _day_numbers(year: Positions, month: Positions, day: Positions) -> Positions
     months = (year - 1970) * 12 + month - 1
     start = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
     return np.asarray(start + day - 1, np.int64)
-
-
-def _as_number(day: datetime.date) -> int:
-    return day.year * 10000 + day.month * 100 + day.day
 
 
 def _where_demanded(faults: Faults, condition: Condition, columns: Callable[[str], pa.Array]) -> Faults:
@@ -272,187 +253,3 @@ def check_table(
             faults = _where_demanded(faults, expectation.blank_when, column_of)
         found[expectation.field] = faults
     return found
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Rows of one claim table that are checked by the same expectations.
-
-    table: "XML1" ... or CLAIMS (one row per claim: DECISION and NGAY_RA). frame: claim, row, the elements, and
-    PARENT_KEY for tables other than XML1.
-    """
-
-    table: str
-    layout: Layout | None
-    frame: pd.DataFrame
-
-    @property
-    def name(self) -> str:
-        """Name of the suite that holds its expectations."""
-        return self.table if self.layout is None else f"{self.table}-{self.layout.name}"
-
-    @property
-    def expectations(self) -> tuple[Expectation, ...]:
-        return (VERSION_EXPECTATION,) if self.layout is None else expectations(self.table, self.layout)
-
-
-def columns_of(frame: pd.DataFrame) -> dict[str, pa.Array]:
-    """The text columns of a claim table as Arrow arrays, without a copy."""
-    return {name: _arrow(frame[name]) for name in frame.columns if name not in KEY_COLUMNS}
-
-
-def _arrow(texts: pd.Series) -> pa.Array:
-    return pa.array((texts if texts.dtype == "str" else texts.astype("str")).array)
-
-
-def claim_layouts(claims: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
-    """The claims that can be checked: readable and of a known decision.
-
-    claims: ClaimTables.claims; summary: XML1. Returns a frame (claim, decision, period, MA_LK, NGAY_RA), MA_LK and
-    NGAY_RA of XML1; period: see Layout, by NGAY_RA, by NGAY_VAO where NGAY_RA cannot be read.
-    """
-    able = claims.loc[claims["readable"] & claims["decision"].isin(dictionary.DECISIONS), ["claim", "decision"]]
-    one = summary.drop_duplicates("claim")
-    one = one[[name for name in SUMMARY_COLUMNS if name in one.columns]]
-    able = able.merge(one, on="claim", how="left").reindex(
-        columns=["claim", "decision", "MA_LK", "NGAY_RA", "NGAY_VAO"]
-    )
-    ends, arrivals = (days_of(_arrow(able[name])) for name in ("NGAY_RA", "NGAY_VAO"))
-    days = np.where(ends != 0, ends, arrivals)
-    starts = np.array([_as_number(date) for date in dictionary.change_dates()], np.int64)
-    able["period"] = np.where(days == 0, -1, np.searchsorted(starts, days, side="right"))
-    return able.drop(columns="NGAY_VAO")
-
-
-def batches(
-    claims: pd.DataFrame, summary: pd.DataFrame, portions: Iterable[tuple[str, pd.DataFrame]]
-) -> Iterator[Batch]:
-    """The batches of a delivery, in the order of its portions; what cannot be checked is left out.
-
-    claims: ClaimTables.claims; summary: XML1, of which SUMMARY_COLUMNS are needed; portions: (table, any rows of it),
-    as many at once as memory should hold.
-    """
-    layouts = claim_layouts(claims, summary)
-    if layouts.empty:
-        return
-    head = layouts.rename(columns={"decision": DECISION}).assign(row=np.int64(1))
-    yield Batch(CLAIMS, None, head[["claim", "row", DECISION, VERSION_FIELD]])
-    names_of = layouts["decision"] + " " + layouts["period"].astype("str")
-    groups, group = np.unique(names_of.to_numpy(dtype=object), return_inverse=True)
-    place = np.full(int(claims["claim"].max()) + 1, -1, np.int64)  # claim position -> row of layouts
-    place[layouts["claim"].to_numpy()] = np.arange(len(layouts))
-    parents = _arrow(layouts["MA_LK"])
-    for name, rows in portions:
-        at = place[rows["claim"].to_numpy()]
-        frame = rows
-        if name != "XML1":
-            keys = parents.take(pa.array(at, mask=at < 0))
-            frame = rows.assign(**{PARENT_KEY: pd.array(keys, dtype="str")})
-        slot = np.where(at < 0, -1, group[at])
-        for number in np.unique(slot[slot >= 0]):
-            decision, period = str(groups[number]).split(" ")
-            layout = Layout(decision, int(period))
-            if expectations(name, layout):
-                wanted = slot == number
-                yield Batch(name, layout, frame if wanted.all() else frame[wanted])
-
-
-_OTHERWISE = "DICT-001"
-_FOUND = ("at", "rule", "field", "observed", "expected", "detail_vi", "detail_en")
-
-
-def to_findings(batch: Batch, faults: Mapping[str, Faults]) -> pd.DataFrame:
-    """Raw findings of the faults of a batch, field by field."""
-    columns: dict[str, list[Any]] = {name: [] for name in _FOUND}
-    for expectation in batch.expectations:
-        fault = faults[expectation.field]
-        for kind in np.unique(fault.kinds):
-            rows, rule = _told(batch, expectation, int(kind), fault.rows[fault.kinds == kind])
-            if rule is None or not len(rows):
-                continue
-            detail_vi, detail_en = expectation.detail(int(kind))
-            found: dict[str, Any] = {
-                "at": rows,
-                "rule": rule,
-                "field": expectation.field,
-                "observed": _texts(batch.frame, expectation.field, rows),
-                "expected": expectation.expected(int(kind)),
-                "detail_vi": detail_vi,
-                "detail_en": detail_en,
-            }
-            if kind == KEY:
-                found["expected"] = _texts(batch.frame, PARENT_KEY, rows)
-            if kind == VERSION:
-                found["expected"] = _fitting(days_of(_arrow(batch.frame[VERSION_FIELD].iloc[rows])))
-                decision = _texts(batch.frame, DECISION, rows)
-                found["detail_vi"] = [f"{detail_vi} {name}." for name in decision]
-                found["detail_en"] = [f"{detail_en} {name}." for name in decision]
-            for name, value in found.items():
-                columns[name].extend([value] * len(rows) if isinstance(value, str) else value)
-    at = np.array(columns.pop("at"), np.int64)
-    if not len(at):
-        return findings()
-    place = {name: batch.frame[name].to_numpy()[at] for name in KEY_COLUMNS}
-    table = batch.expectations[0].table
-    return findings(pd.DataFrame({**place, **columns, "table": table}))
-
-
-def _told(batch: Batch, expectation: Expectation, kind: int, rows: Positions) -> tuple[Positions, str | None]:
-    """Rows of a fault of that kind that are told here, and as what: a rule that has its own look at them tells itself,
-    one that the catalogue does not have (yet) is no reason to be silent."""
-    decision = batch.layout.decision if batch.layout is not None else ""
-    for named in expectation.named:
-        if named.kind == kind and _looks_itself(named.rule, decision):
-            texts = columns_of(batch.frame.iloc[rows][[*named.when.fields()]])
-            rows = rows[~named.when.holds(texts.__getitem__, len(rows))]
-    rule = expectation.rule(kind)
-    if kind != MISSING:
-        return rows, rule
-    if _looks_itself(rule, decision):
-        return rows, None
-    return rows, rule if rule in catalogue.book() else _OTHERWISE
-
-
-def _looks_itself(rule: str, decision: str) -> bool:
-    entry = catalogue.book().get(rule)
-    return entry is not None and entry.check is not None and decision in entry.decisions
-
-
-def _texts(frame: pd.DataFrame, name: str, rows: Positions) -> list[str]:
-    """Those texts of a column, "" where there is none."""
-    if name not in frame.columns:
-        return [""] * len(rows)
-    return [text or "" for text in _arrow(frame[name]).take(pa.array(rows)).to_pylist()]
-
-
-def _fitting(days: Positions) -> list[str]:
-    """Names of the decisions whose layout is for each day."""
-    known = [
-        (name, _as_number(d.visits_from or datetime.date.min), _as_number(d.visits_to or datetime.date.max))
-        for name, d in dictionary.decisions().items()
-    ]
-    distinct, index = np.unique(days, return_inverse=True)
-    texts = [", ".join(name for name, start, end in known if start <= day <= end) for day in distinct]
-    return [texts[at] for at in index]
-
-
-def check(tables: ClaimTables) -> pd.DataFrame:
-    """Raw findings of the dictionary on all claims that can be checked, in order of claim, table, row and field."""
-    summary = tables["XML1"] if "XML1" in tables else pd.DataFrame({"claim": pd.Series([], dtype="int64")})
-    portions = ((name, tables[name]) for name in CLAIM_TABLES if name in tables)
-    found = [
-        to_findings(batch, check_table(columns_of(batch.frame), batch.expectations))
-        for batch in batches(tables.claims, summary, portions)
-    ]
-    return in_order(concat(found))
-
-
-def in_order(found: pd.DataFrame) -> pd.DataFrame:
-    """Findings by claim, table and row; those of one row stay in the order of its fields."""
-    rank = found["table"].map({name: at for at, name in enumerate(CLAIM_TABLES)})
-    return (
-        found.assign(rank=rank)
-        .sort_values(["claim", "rank", "row"], kind="stable")
-        .drop(columns="rank")
-        .reset_index(drop=True)
-    )

@@ -114,6 +114,10 @@ class Condition:
         return frozenset(clause.field for clauses in self.alternatives for clause in clauses)
 
 
+ALWAYS = Condition()
+"""Holds for every row."""
+
+
 def parse(text: str) -> Condition:
     """A condition from its text: `<field> <operator> <values separated by blanks>`, joined by `and`, these by `or`.
 
@@ -124,9 +128,9 @@ def parse(text: str) -> Condition:
 
 def _clause(text: str) -> Clause:
     known = _CLAUSE.fullmatch(text.strip())
-    if known is None:
+    values = tuple((known["values"] or "").split()) if known is not None else ()
+    if known is None or {"and", "or"} & set(values):
         raise ValueError(f"not a condition: {text!r}")
-    values = tuple((known["values"] or "").split())
     if bool(values) == (known["operator"] in ("filled", "blank", "positive")):
         raise ValueError(f"wrong number of values: {text!r}")
     return Clause(known["field"], known["operator"], values)

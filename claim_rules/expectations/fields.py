@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import datetime
 import hashlib
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
-from importlib.resources import files
 
 from claim_rules import dictionary
 from claim_rules.dictionary import Field
 from claim_rules.expectations.conditions import Condition, parse
+from claim_rules.expectations.data import read
 
 MISSING, CODE, SYNTAX, DECIMALS, NEGATIVE, LENGTH, RANGE, NEWBORN, KEY, VERSION = range(1, 11)
 KINDS = ("", "missing", "code", "syntax", "decimals", "negative", "length", "range", "newborn", "key", "version")
@@ -145,18 +143,14 @@ def _number_shape(decimals: int | None) -> str:
     return "0" if not decimals else "0." + "0" * decimals
 
 
-def _data(name: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(files(__package__).joinpath("data", name).read_text("utf-8"))))
-
-
 @cache
 def _numbers() -> tuple[dict[str, str], ...]:
-    return tuple(_data("numbers.csv"))
+    return tuple(read("numbers.csv"))
 
 
 @cache
 def _mandatory() -> dict[tuple[str, str], str]:
-    return {(row["table"], row["field"]): row["rule"] for row in _data("mandatory.csv")}
+    return {(row["table"], row["field"]): row["rule"] for row in read("mandatory.csv")}
 
 
 @dataclass(frozen=True)
@@ -188,7 +182,7 @@ def demands() -> tuple[Demand, ...]:
             row["severity"],
             row["source"],
         )
-        for row in _data("conditions.csv")
+        for row in read("conditions.csv")
     )
 
 
@@ -200,7 +194,7 @@ def _demanded() -> dict[tuple[str, str, str], Demand]:
 @cache
 def _named() -> dict[tuple[str, str, str], tuple[Named, ...]]:
     found: dict[tuple[str, str, str], tuple[Named, ...]] = {}
-    for row in _data("named.csv"):
+    for row in read("named.csv"):
         one = Named(KINDS.index(row["kind"]), parse(row["when"]), row["rule"])
         for decision in row["decisions"].split():
             place = (row["table"], row["field"], decision)
@@ -224,7 +218,7 @@ def undecided() -> tuple[Undecided, ...]:
     """Every conditional field of which a blank cannot be judged here."""
     return tuple(
         Undecided(row["table"], row["field"], tuple(row["decisions"].split()), row["reason_vi"], row["reason_en"])
-        for row in _data("undecided.csv")
+        for row in read("undecided.csv")
     )
 
 
@@ -410,16 +404,6 @@ def expectations(table: str, layout: Layout) -> tuple[Expectation, ...]:
     return tuple(expectation(table, layout.decision, field, layout.on) for field in fields)
 
 
-def digest(content: tuple[Expectation, ...]) -> str:
-    """Name of exactly these expectations (12 hexadecimal digits)."""
+def digest(content: tuple[object, ...]) -> str:
+    """Name of exactly this content (12 hexadecimal digits)."""
     return hashlib.sha256(repr(content).encode()).hexdigest()[:12]
-
-
-@cache
-def version() -> str:
-    """Version of all expectations: a name for exactly these (12 hexadecimal digits)."""
-    whole = hashlib.sha256(digest((VERSION_EXPECTATION,)).encode())
-    for layout in layouts():
-        for table in dictionary.tables(layout.decision):
-            whole.update(f"{layout.name} {table} {digest(expectations(table, layout))}\n".encode())
-    return whole.hexdigest()[:12]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
+
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -11,6 +14,14 @@ Flags = npt.NDArray[np.bool_]
 Positions = npt.NDArray[np.int64]
 
 _DAYS = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
+
+
+def text_array(texts: pd.Series | pa.Array) -> pa.Array:
+    """A column of texts as an Arrow array, without a copy where it is one inside."""
+    if isinstance(texts, pd.Series):
+        texts = pa.array((texts if texts.dtype == "str" else texts.astype("str")).array)
+    array = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+    return array if array.type == pa.large_string() else array.cast(pa.large_string())
 
 
 def flags(values: pa.Array) -> Flags:
@@ -81,3 +92,8 @@ def days_of(texts: pa.Array) -> Positions:
     good = pa.array(are_dates(part, "date8"))
     number: Positions = pc.cast(pc.if_else(good, part, "0"), pa.int64()).to_numpy(zero_copy_only=False)
     return number
+
+
+def as_number(day: datetime.date) -> int:
+    """A day as days_of has it: yyyymmdd."""
+    return day.year * 10000 + day.month * 100 + day.day

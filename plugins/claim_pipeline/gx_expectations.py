@@ -1,10 +1,13 @@
-"""The expectations of claim_rules as Great Expectations classes; only a running `validate` step loads this module."""
+"""The expectations of claim_rules as Great Expectations classes; only a running `validate` step loads this module.
+
+One pass over the claim tables (claim_rules.expectations.tally) counts for all of them; the batch that Great
+Expectations sees is the frame of these counts, one metric hands them out, and each expectation words its own.
+"""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import numpy as np
 from great_expectations.core.expectation_validation_result import ExpectationValidationResult
 from great_expectations.core.metric_domain_types import MetricDomainTypes
 from great_expectations.execution_engine.pandas_execution_engine import PandasExecutionEngine
@@ -17,16 +20,17 @@ from great_expectations.render.components import (
     LegacyDiagnosticRendererType,
     LegacyRendererType,
     RenderedStringTemplateContent,
+    RenderedTableContent,
 )
 from great_expectations.render.renderer.renderer import renderer
 from great_expectations.render.renderer_configuration import RendererConfiguration, RendererValueType
 
-from claim_rules.expectations import CLAIMS, KINDS, VERSION_EXPECTATION, Expectation, Layout, check_table, columns_of
-from claim_rules.expectations import expectations as expectations_of
+METRIC = "table.dictionary_tally"
+ROW_KEYS = ("MA_LK", "STT")
+"""Columns by which a result names unexpected rows."""
 
-METRIC = "table.dictionary_faults"
-EXPECTATION = "expect_field_to_follow_dictionary"
-_KWARGS = ("batch_id", "column", "layout", "text_vi", "text_en")
+_TEXTS = ("column", "text_vi", "text_en")
+_KWARGS = ("batch_id", "name", *_TEXTS)
 
 KIND_NAMES = {
     "missing": ("để trống", "empty"),
@@ -35,57 +39,48 @@ KIND_NAMES = {
     "decimals": ("thừa số lẻ", "too many decimals"),
     "negative": ("số âm", "negative"),
     "length": ("quá dài", "too long"),
+    "range": ("ngoài khoảng", "out of range"),
     "newborn": ("thiếu giờ sinh", "time of birth missing"),
     "key": ("khác mã liên kết", "other claim key"),
     "version": ("sai phiên bản", "wrong layout"),
+    "relation": ("không phù hợp", "does not fit"),
 }
 """What a kind of fault is called, in Vietnamese and English."""
 
 
-def expectations_named(name: str) -> tuple[Expectation, ...]:
-    """The expectations of a suite by its name: `<table>/<decision>/<period>`, or CLAIMS."""
-    if name == CLAIMS:
-        return (VERSION_EXPECTATION,)
-    table, decision, period = name.split("/")
-    return expectations_of(table, Layout(decision, int(period)))
-
-
-class DictionaryFaults(TableMetricProvider):
-    """The faults of all fields of a claim table, found in one pass. Every expectation of a suite asks for this same
-    metric, and Great Expectations computes it once per batch."""
+class DictionaryTally(TableMetricProvider):
+    """The counts of all expectations of a suite by name. Every expectation of the suite asks for this same metric, and
+    Great Expectations computes it once per batch."""
 
     metric_name = METRIC
-    value_keys = ("layout",)
 
     @metric_value(engine=PandasExecutionEngine)
     def _pandas(  # type: ignore[no-untyped-def]
         cls, execution_engine, metric_domain_kwargs, metric_value_kwargs, metrics, runtime_configuration
     ):
         frame, _, _ = execution_engine.get_compute_domain(metric_domain_kwargs, domain_type=MetricDomainTypes.TABLE)
-        return check_table(columns_of(frame), expectations_named(metric_value_kwargs["layout"]))
+        return {row["name"]: row for row in frame.to_dict("records")}
 
 
-class ExpectFieldToFollowDictionary(BatchExpectation):
-    """Expect the values of a field to be there, of their form, in their code list and not too long.
+class _Tallied(BatchExpectation):
+    """Base of our expectations. name: of the expectation in the suite; column: the field that it speaks of; text_vi,
+    text_en: what is expected of it. The result names rows by their keys, and never a value."""
 
-    The result names no values: `faults` holds the positions of the rows and the kind of each fault.
-    """
-
+    name: str
     column: str
-    layout: str
     text_vi: str = ""
     text_en: str = ""
 
     metric_dependencies: ClassVar[tuple[str, ...]] = (METRIC,)
     domain_keys: ClassVar[tuple[str, ...]] = ("batch_id", "column")
-    success_keys: ClassVar[tuple[str, ...]] = ("layout", "text_vi", "text_en")
-    args_keys: ClassVar[tuple[str, ...]] = ("column", "layout")
+    success_keys: ClassVar[tuple[str, ...]] = ("name", "text_vi", "text_en")
+    args_keys: ClassVar[tuple[str, ...]] = ("column", "name")
 
     @property
     def configuration(self) -> ExpectationConfiguration:
         # The library asks for it some thirty times per validation, and builds it anew out of all its fields.
         return ExpectationConfiguration(
-            type=EXPECTATION,
+            type=self.expectation_type,
             kwargs={name: value for name in _KWARGS if (value := getattr(self, name)) is not None},
             meta=self.meta,
         )
@@ -96,23 +91,23 @@ class ExpectFieldToFollowDictionary(BatchExpectation):
         runtime_configuration: dict[str, Any] | None = None,
         execution_engine: Any = None,
     ) -> dict[str, Any]:
-        faults = metrics[METRIC][self.column]
-        count = len(faults.rows)
-        kinds, counts = np.unique(faults.kinds, return_counts=True)
-        return {
-            "success": count == 0,
-            "result": {
-                "element_count": faults.evaluated,
-                "unexpected_count": count,
-                "unexpected_percent": 100 * count / faults.evaluated if faults.evaluated else 0.0,
-                "details": {KINDS[kind]: int(number) for kind, number in zip(kinds, counts, strict=True)},
-                "faults": {"rows": faults.rows, "kinds": faults.kinds},
-            },
+        tally = metrics[METRIC][self.name]
+        evaluated, unexpected = tally["evaluated"], tally["unexpected"]
+        result: dict[str, Any] = {
+            "element_count": evaluated,
+            "unexpected_count": unexpected,
+            "unexpected_percent": 100 * unexpected / evaluated if evaluated else 0.0,
+            "details": tally["by_kind"],
         }
+        wanted = (runtime_configuration or {}).get("result_format", {})
+        if unexpected and isinstance(wanted, dict) and wanted.get("result_format") == "COMPLETE":
+            result["unexpected_index_column_names"] = list(ROW_KEYS)
+            result["unexpected_index_list"] = [{key: row[key] for key in ROW_KEYS} for row in tally["sample"]]
+        return {"success": unexpected == 0, "result": result}
 
     @classmethod
     def _prescriptive_template(cls, renderer_configuration: RendererConfiguration[Any]) -> RendererConfiguration[Any]:
-        for name in ("column", "text_vi", "text_en"):
+        for name in _TEXTS:
             renderer_configuration.add_param(name=name, param_type=RendererValueType.STRING)
         renderer_configuration.template_str = "$column: $text_vi / $text_en"
         return renderer_configuration
@@ -132,7 +127,7 @@ class ExpectFieldToFollowDictionary(BatchExpectation):
         named = settings.get("include_column_name") is not False
         template = {
             "template": "$column: $text_vi / $text_en" if named else "$text_vi / $text_en",
-            "params": {name: given.get(name, "") for name in ("column", "text_vi", "text_en")},
+            "params": {name: given.get(name, "") for name in _TEXTS},
             "styling": settings.get("styling", {}),
         }
         return [RenderedStringTemplateContent(content_block_type="string_template", string_template=template)]
@@ -173,3 +168,78 @@ class ExpectFieldToFollowDictionary(BatchExpectation):
             "styling": {"classes": ["text-danger"]},
         }
         return [RenderedStringTemplateContent(content_block_type="string_template", string_template=template)]
+
+    @classmethod
+    @renderer(renderer_type=LegacyDiagnosticRendererType.UNEXPECTED_TABLE)
+    def _diagnostic_unexpected_table_renderer(
+        cls,
+        configuration: ExpectationConfiguration | None = None,
+        result: ExpectationValidationResult | None = None,
+        runtime_configuration: dict[str, Any] | None = None,
+    ) -> list[RenderedTableContent | CollapseContent] | None:
+        rows = (result.result if result else {}).get("unexpected_index_list")
+        if not rows:
+            return None
+        return [
+            RenderedTableContent(
+                content_block_type="table",
+                table=[[row[key] or "" for key in ROW_KEYS] for row in rows],
+                header_row=[*ROW_KEYS],
+                styling={"body": {"classes": ["table-bordered", "table-sm", "mt-3"]}},
+            )
+        ]
+
+
+class ExpectFieldToFollowDictionary(_Tallied):
+    """Expect the values of a field to be there (where they must), of their form, in their code list, not too long."""
+
+
+class ExpectLayoutToFitVisit(_Tallied):
+    """Expect the layout of a claim to be the one for the day its visit ended."""
+
+
+class ExpectDatesToBeInOrder(_Tallied):
+    """Expect a date not to be before (or after) another one of the row, or of the claim's XML1."""
+
+
+class ExpectListsToBeParallel(_Tallied):
+    """Expect two `;` lists of a row to have as many items."""
+
+
+class ExpectValueToBeThatOfClaim(_Tallied):
+    """Expect what a paper repeats of the claim's XML1 to be the same there."""
+
+
+class ExpectKeyToBeUnique(_Tallied):
+    """Expect a key not to be repeated: a row number in a claim's table, a claim in a delivery."""
+
+
+class ExpectResultToHaveItsOrder(_Tallied):
+    """Expect each result to belong to a service that the claim has."""
+
+
+class ExpectOrderToHaveItsResult(_Tallied):
+    """Expect each paid test to have a result."""
+
+
+class ExpectTableToBePresentWhereDemanded(_Tallied):
+    """Expect the tables that XML1 demands to be in the claim, and XML1 to say what the tables demand."""
+
+
+class ExpectTotalToBeSumOfLines(_Tallied):
+    """Expect a total of XML1 to be the sum of the claim's lines, within the tolerance."""
+
+
+CLASSES: tuple[type[_Tallied], ...] = (
+    ExpectFieldToFollowDictionary,
+    ExpectLayoutToFitVisit,
+    ExpectDatesToBeInOrder,
+    ExpectListsToBeParallel,
+    ExpectValueToBeThatOfClaim,
+    ExpectKeyToBeUnique,
+    ExpectResultToHaveItsOrder,
+    ExpectOrderToHaveItsResult,
+    ExpectTableToBePresentWhereDemanded,
+    ExpectTotalToBeSumOfLines,
+)
+"""Every class that an expectation of a suite may be of."""

@@ -1,4 +1,23 @@
-"""The step `validate`: Great Expectations over the claim tables, by the dictionary of each claim's own decision."""
+"""The step `validate`: Great Expectations over the claim tables, by the dictionary of each claim's own decision.
+
+`validation.json` of the working folder is the record of it ("giamdinh.validation/2"):
+
+    {"schema", "delivery": {"sha256", "MA_CSKCB", "format"}, "engine": "great_expectations 1.x" (null: nothing
+     to check), "success": every expectation was met,
+     "claims": {"read", "checked", "months": {"yyyymm" of NGAY_RA ("" unknown): claims}},
+     "suites": [{"name": "XML2-3176-20260701", "table": "XML2" ("claims": of the claims beside each other),
+                 "decision", "valid_from": first day (NGAY_RA) of the layout (null: the first, or not dated),
+                 "version": of the suite's file claim_rules/expectations/suites/<decision>/<table>.yaml,
+                 "rows", "seconds": of the pass over them, "success",
+                 "expectations": [{"name": field, or name of the relation, "type": Great Expectations' name of it,
+                                   "field", "rule": catalogue rule of a relation or null, "text_vi", "text_en",
+                                   "evaluated", "unexpected", "by_kind": {kind of fault: values},
+                                   "sample": [{"claim": position, "row": position, "MA_LK", "STT"}] (the first 50)}]}],
+     "findings": {rule: findings of findings-validate}, "seconds": {"wall", "processor"}}
+
+It holds no values of fields but the keys MA_LK and STT. `results` makes Great Expectations' own result objects of it
+again, for Data Docs.
+"""
 
 from __future__ import annotations
 
@@ -10,189 +29,223 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import pyarrow.parquet as pq
 
 from claim_pipeline.errors import GiamdinhError, OperatorError
+from claim_pipeline.table_files import FrameFile
 from claim_pipeline.workspace import Workspace
 from claim_rules import expectations
-from claim_rules.dictionary import CLAIM_TABLES
-from claim_rules.expectations import Batch, Faults
-from claim_rules.findings import concat
+from claim_rules.expectations import Pass, Suite, Tally
+from claim_rules.findings import findings
 
 if TYPE_CHECKING:
     from great_expectations.core import ExpectationSuite, ExpectationSuiteValidationResult
 
+SCHEMA = "giamdinh.validation/2"
 SUITE = "giamdinh-claim-tables"
-ROWS_AT_ONCE = 50_000
-"""Rows of a table in memory at once. Great Expectations costs about 0.6 ms per field and portion, whatever its size."""
+CLAIMS_AT_ONCE = 2_000
+"""Claims in memory at once."""
+
+FINDINGS = "findings-validate"
 
 
 def run(ws: Workspace) -> None:
     """Checks every claim that can be read against the dictionary; rows of claims that cannot are passed over.
 
-    Reads claims and claim tables of the workspace; writes findings-validate (raw findings STR-005, STR-006, STR-012,
-    STR-013, DICT-001..005, by claim, table, row, field) and validation.json; sets status "validated".
+    Reads claims and claim tables of the workspace, some claims at a time; writes findings-validate (raw findings of the
+    rules with found_by "validate", by claim, table, row, field) and validation.json; sets status "validated".
     Raises OperatorError if the check itself cannot run: nothing is then said about any claim.
     """
     try:
-        found, report = _validate(ws)
+        report = _validate(ws)
     except GiamdinhError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, it is ours and no fault of a claim
         # The text of an error of a library may quote a value of a claim: only its kind and place are told.
         raise _cannot_run(f"{type(error).__name__} ({_place(error)})") from None
-    ws.write_frame("findings-validate", found)
     ws.write_json("validation.json", report)
     ws.delivery = replace(ws.delivery, status="validated")
 
 
-def _validate(ws: Workspace) -> tuple[pd.DataFrame, dict[str, Any]]:
+def _validate(ws: Workspace) -> dict[str, Any]:
     started, processor = time.perf_counter(), time.process_time()
     claims = ws.read_frame("claims")
-    names = [name for name in CLAIM_TABLES if ws.has_frame(name)]
-    portions = ((name, rows) for name in names for rows in _portions(ws, name))
-    checker: _Checker | None = None
-    found: list[pd.DataFrame] = []
-    report = _Report()
-    for batch in expectations.batches(claims, _summary(ws), portions):
-        checker = checker or _Checker()
-        result = checker.validate(batch)
-        faults = dict(_faults(batch, result))
-        report.add(batch, result)
-        found.append(expectations.to_findings(batch, faults))
-    every = expectations.in_order(concat(found))
-    return every, {
-        "schema": "giamdinh.validation/1",
-        "suite": {"name": SUITE, "version": expectations.version()},
-        "engine": checker.engine if checker else None,
-        "success": every.empty,
-        "claims": {"read": len(claims), "checked": report.claims},
-        "tables": report.tables,
-        "suites": report.suites,
-        "findings": {str(rule): int(number) for rule, number in every["rule"].value_counts().sort_index().items()},
-        "seconds": {
-            "wall": round(time.perf_counter() - started, 3),
-            "processor": round(time.process_time() - processor, 3),
-        },
+    done = Pass()
+    rules: dict[str, int] = {}
+    found = FrameFile(ws.folder / f"{FINDINGS}.parquet")
+    try:
+        found.add(findings())
+        for chunk in ws.chunks(CLAIMS_AT_ONCE, as_sent=True):
+            told = done.add(chunk)
+            found.add(told)
+            for rule, number in told["rule"].value_counts().items():
+                rules[str(rule)] = rules.get(str(rule), 0) + int(number)
+        delivery = ws.delivery
+        suites = [_record(suite) for suite in done.suites.values()]
+        report: dict[str, Any] = {
+            "schema": SCHEMA,
+            "delivery": {"sha256": delivery.sha256, "MA_CSKCB": delivery.MA_CSKCB, "format": delivery.format},
+            "engine": None,
+            "success": all(suite["success"] for suite in suites),
+            "claims": {"read": len(claims), "checked": done.claims, "months": dict(sorted(done.months.items()))},
+            "suites": suites,
+            "findings": dict(sorted(rules.items())),
+        }
+        if suites:
+            report["engine"] = _judged(report)
+        found.finish()
+    finally:
+        found.discard()
+    report["seconds"] = {
+        "wall": round(time.perf_counter() - started, 3),
+        "processor": round(time.process_time() - processor, 3),
+    }
+    return report
+
+
+def _record(suite: Suite) -> dict[str, Any]:
+    layout = suite.layout
+    decision = layout.decision if layout is not None else None
+    return {
+        "name": suite.name,
+        "table": suite.table,
+        "decision": decision,
+        "valid_from": f"{layout.on:%Y%m%d}" if layout is not None and layout.period > 0 else None,
+        "version": expectations.suite_version(suite.table, decision),
+        "rows": suite.rows,
+        "seconds": round(suite.seconds, 4),
+        "success": not any(tally.unexpected for tally in suite.tallies.values()),
+        "expectations": [_expectation(one, suite.tallies[one["name"]]) for one in _described(suite)],
     }
 
 
-def _file(ws: Workspace, table: str) -> pq.ParquetFile:
-    return pq.ParquetFile(ws.folder / f"{table}.parquet")
+def _described(suite: Suite) -> Iterator[dict[str, Any]]:
+    """name, type, field, rule and texts of each expectation of a suite."""
+    for one in suite.expectations:
+        kind = "layout_to_fit_visit" if one.form == "version" else "field_to_follow_dictionary"
+        yield {
+            "name": one.field,
+            "type": f"expect_{kind}",
+            "field": one.field,
+            "rule": None,
+            "text_vi": one.text_vi,
+            "text_en": one.text_en,
+        }
+    for relation in suite.relations:
+        vi, en = relation.words()
+        yield {
+            "name": relation.name,
+            "type": f"expect_{_RELATED[relation.kind]}",
+            "field": relation.field,
+            "rule": relation.rule,
+            "text_vi": vi,
+            "text_en": en,
+        }
 
 
-def _summary(ws: Workspace) -> pd.DataFrame:
-    if not ws.has_frame("XML1"):
-        return pd.DataFrame({"claim": pd.Series([], dtype="int64")})
-    with _file(ws, "XML1") as file:
-        known = [name for name in expectations.SUMMARY_COLUMNS if name in file.schema_arrow.names]
-        summary: pd.DataFrame = file.read(known).to_pandas()
-        return summary
+_ORDER = "dates_to_be_in_order"
+_RELATED = {
+    "not-before": _ORDER,
+    "not-before-day": _ORDER,
+    "not-after": _ORDER,
+    "not-after-day": _ORDER,
+    "parallel": "lists_to_be_parallel",
+    "copy": "value_to_be_that_of_claim",
+    "unique": "key_to_be_unique",
+    "has-parent": "result_to_have_its_order",
+    "has-child": "order_to_have_its_result",
+    "present": "table_to_be_present_where_demanded",
+    "filled-with": "table_to_be_present_where_demanded",
+    "sum": "total_to_be_sum_of_lines",
+}
+"""Kind of relation -> expectation class of gx_expectations."""
 
 
-def _portions(ws: Workspace, table: str) -> Iterator[pd.DataFrame]:
-    with _file(ws, table) as file:
-        for rows in file.iter_batches(ROWS_AT_ONCE):
-            yield rows.to_pandas()
+def _expectation(described: dict[str, Any], tally: Tally) -> dict[str, Any]:
+    return {
+        **described,
+        "evaluated": tally.evaluated,
+        "unexpected": tally.unexpected,
+        "by_kind": tally.by_kind,
+        "sample": tally.sample,
+    }
 
 
-def _faults(batch: Batch, result: ExpectationSuiteValidationResult) -> Iterator[tuple[str, Faults]]:
-    """(field, faults) as Great Expectations reports them."""
-    for one in result.results:
-        info = one.exception_info or {}
-        raised = info.get("raised_exception") or any(
-            isinstance(inner, dict) and inner.get("raised_exception") for inner in info.values()
-        )
-        config = one.expectation_config
-        field = config.kwargs["column"] if config else "?"
-        if raised or "faults" not in one.result:
-            raise _cannot_run(f"{batch.name}, {field}")
-        faults = one.result["faults"]
-        yield field, Faults(one.result["element_count"], faults["rows"], faults["kinds"])
+def _judged(report: dict[str, Any]) -> str:
+    """Lets Great Expectations judge what was counted; returns its name and version. OperatorError if it cannot."""
+    import great_expectations
 
-
-class _Report:
-    """What validation.json says of tables and fields, merged over batches."""
-
-    def __init__(self) -> None:
-        self.claims = 0
-        self.tables: dict[str, Any] = {}
-        self.suites: dict[str, Any] = {}
-
-    def add(self, batch: Batch, result: ExpectationSuiteValidationResult) -> None:
-        if batch.table == expectations.CLAIMS:
-            self.claims = len(batch.frame)
-        table = self.tables.setdefault(batch.table, {"rows": 0, "fields": {}})
-        table["rows"] += len(batch.frame)
-        suite = self.suites.setdefault(
-            batch.name, {"version": expectations.digest(batch.expectations), "rows": 0, "success": True}
-        )
-        suite["rows"] += len(batch.frame)
-        suite["success"] &= bool(result.success)
+    for suite, result in zip(report["suites"], results(report), strict=True):
         for one in result.results:
-            if one.expectation_config is None:
-                continue
-            name = one.expectation_config.kwargs["column"]
-            field = table["fields"].setdefault(name, {"evaluated": 0, "failed": 0, "by_kind": {}})
-            field["evaluated"] += one.result["element_count"]
-            field["failed"] += one.result["unexpected_count"]
-            for kind, number in one.result["details"].items():
-                field["by_kind"][kind] = field["by_kind"].get(kind, 0) + number
+            info = one.exception_info or {}
+            raised = info.get("raised_exception") or any(
+                isinstance(inner, dict) and inner.get("raised_exception") for inner in info.values()
+            )
+            if raised or "unexpected_count" not in one.result:
+                config = one.expectation_config
+                raise _cannot_run(f"{suite['name']}, {config.kwargs['name'] if config else '?'}")
+        if bool(result.success) != suite["success"]:
+            raise _cannot_run(suite["name"])
+    return f"great_expectations {great_expectations.__version__}"
 
 
-class _Checker:
-    """Great Expectations, set up once for a delivery."""
+def results(report: dict[str, Any]) -> Iterator[ExpectationSuiteValidationResult]:
+    """The results of Great Expectations for each suite of a validation.json, in its order: with the keys of unexpected
+    rows (COMPLETE) where there are any."""
+    from claim_pipeline.gx_expectations import ROW_KEYS
 
-    def __init__(self) -> None:
-        os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
-        import great_expectations
-        from great_expectations.data_context.types.base import (
-            DataContextConfig,
-            InMemoryStoreBackendDefaults,
-            ProgressBarsConfig,
-        )
-        from great_expectations.execution_engine import pandas_execution_engine
-
-        # A fingerprint of the whole frame is made for every batch below this size; nobody reads it.
-        pandas_execution_engine.HASH_THRESHOLD = 0
-        # The defaults make a folder for Data Docs, per context, and leave it behind.
-        stores = InMemoryStoreBackendDefaults(init_temp_docs_sites=False)
-        config = DataContextConfig(store_backend_defaults=stores)
-        context = great_expectations.get_context(mode="ephemeral", project_config=config)
-        context.variables.progress_bars = ProgressBarsConfig(globally=False)
-        source = context.data_sources.add_pandas("claims")
-        self.batch_definition = source.add_dataframe_asset("table").add_batch_definition_whole_dataframe("rows")
-        self.engine = f"great_expectations {great_expectations.__version__}"
-        self.suites: dict[str, ExpectationSuite] = {}
-
-    def validate(self, batch: Batch) -> ExpectationSuiteValidationResult:
-        loaded = self.batch_definition.get_batch({"dataframe": batch.frame})
-        return loaded.validate(self._suite(batch), result_format="COMPLETE")
-
-    def _suite(self, batch: Batch) -> ExpectationSuite:
-        if batch.name not in self.suites:
-            self.suites[batch.name] = build_suite(batch)
-        return self.suites[batch.name]
+    definition = _batch_definition()
+    for suite in report["suites"]:
+        tallies = pd.DataFrame(suite["expectations"])[["name", "evaluated", "unexpected", "by_kind", "sample"]]
+        complete = {"result_format": "COMPLETE", "unexpected_index_column_names": list(ROW_KEYS)}
+        batch = definition.get_batch({"dataframe": tallies})
+        result = batch.validate(build_suite(suite), result_format="BASIC" if suite["success"] else complete)
+        result.meta |= {"giamdinh": {name: suite[name] for name in ("version", "rows")} | report["delivery"]}
+        yield result
 
 
-def build_suite(batch: Batch) -> ExpectationSuite:
-    """The Great Expectations suite of a batch: one expectation per field, from the expectations data."""
+def build_suite(suite: dict[str, Any]) -> ExpectationSuite:
+    """The Great Expectations suite of one entry of "suites" in a validation.json."""
     from great_expectations.core import ExpectationSuite
 
-    from claim_pipeline.gx_expectations import ExpectFieldToFollowDictionary
+    from claim_pipeline import gx_expectations
 
-    layout = batch.layout
-    name = batch.table if layout is None else f"{batch.table}/{layout.decision}/{layout.period}"
+    made = {one.expectation_type: one for one in gx_expectations.CLASSES}
     return ExpectationSuite(
-        name=f"{SUITE}-{batch.name}",
+        name=f"{SUITE}-{suite['name']}",
         expectations=[
-            ExpectFieldToFollowDictionary(
-                column=expectation.field, layout=name, text_vi=expectation.text_vi, text_en=expectation.text_en
+            made[one["type"]](
+                name=one["name"],
+                column=one["field"],
+                text_vi=one["text_vi"],
+                text_en=one["text_en"],
+                meta={"rule": one["rule"]} if one["rule"] else None,
             )
-            for expectation in batch.expectations
+            for one in suite["expectations"]
         ],
-        meta={"version": expectations.digest(batch.expectations)},
+        meta={"version": suite["version"]},
     )
+
+
+def _batch_definition() -> Any:
+    """Great Expectations, set up in memory: a batch definition that takes a frame."""
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    import great_expectations
+    from great_expectations.data_context.types.base import (
+        DataContextConfig,
+        InMemoryStoreBackendDefaults,
+        ProgressBarsConfig,
+    )
+    from great_expectations.execution_engine import pandas_execution_engine
+
+    # A fingerprint of the whole frame is made for every batch below this size; nobody reads it.
+    pandas_execution_engine.HASH_THRESHOLD = 0
+    # The defaults make a folder for Data Docs, per context, and leave it behind.
+    stores = InMemoryStoreBackendDefaults(init_temp_docs_sites=False)
+    config = DataContextConfig(store_backend_defaults=stores)
+    context = great_expectations.get_context(mode="ephemeral", project_config=config)
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    source = context.data_sources.add_pandas("claims")
+    return source.add_dataframe_asset("table").add_batch_definition_whole_dataframe("counts")
 
 
 def _place(error: BaseException) -> str:

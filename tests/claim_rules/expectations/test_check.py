@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from claim_rules import dictionary
+from claim_rules import catalogue, dictionary
 from claim_rules.dictionary import CLAIM_TABLES, DECISIONS
 from claim_rules.expectations import check
 from claim_rules.frames import ClaimTables
@@ -159,6 +160,92 @@ def test_faults_and_near_misses(good_claims: Make, table: str, field: str, value
     frame = check(tables)
     seen = list(zip(frame["claim"], frame["rule"], frame["table"], frame["row"], frame["field"], strict=True))
     assert seen == ([] if rule is None else [(1, rule, table, 1, field)])
+
+
+@pytest.mark.parametrize(
+    ("decision", "table", "changes", "rule"),
+    [
+        # the inpatient block
+        ("3176", "XML1", {"MA_LOAI_KCB": "03", "LY_DO_VNT": ""}, "STR-009"),
+        ("3176", "XML1", {"MA_LOAI_KCB": "04", "NGAY_VAO_NOI_TRU": ""}, "STR-009"),
+        ("3176", "XML1", {"MA_LOAI_KCB": "09", "PP_DIEU_TRI": " "}, "STR-009"),
+        ("3176", "XML1", {"MA_LOAI_KCB": "01", "PP_DIEU_TRI": ""}, None),
+        ("3176", "XML1", {"MA_LOAI_KCB": "02", "LY_DO_VNT": ""}, None),
+        ("130", "XML1", {"MA_LOAI_KCB": "3", "LY_DO_VNT": ""}, "STR-009"),
+        # drugs
+        ("3176", "XML2", {"SO_DANG_KY": ""}, "STR-010"),
+        ("3176", "XML2", {"TT_THAU": None}, "STR-010"),
+        ("3176", "XML2", {"MA_THUOC": "40.17", "SO_DANG_KY": "", "TT_THAU": ""}, None),
+        ("3176", "XML2", {"MA_THUOC": "40.170", "SO_DANG_KY": ""}, "STR-010"),
+        ("3176", "XML2", {"MA_THUOC": "40.573", "TT_THAU": ""}, None),
+        ("3176", "XML2", {"MA_THUOC": "05V.12", "SO_DANG_KY": ""}, None),
+        ("3176", "XML2", {"MA_NHOM": "7", "SO_DANG_KY": "", "TT_THAU": ""}, None),
+        ("3176", "XML2", {"MA_NHOM": "6", "TT_THAU": ""}, "STR-010"),
+        ("4210", "XML2", {"MA_THUOC": ""}, "DICT-001"),
+        # services and supplies
+        ("3176", "XML3", {"MA_DICH_VU": "", "MA_VAT_TU": "", "TEN_VAT_TU": ""}, "STR-011"),
+        ("3176", "XML3", {"MA_DICH_VU": ""}, None),
+        ("3176", "XML3", {"MA_VAT_TU": "", "TEN_VAT_TU": ""}, None),
+        ("3176", "XML3", {"MA_NHOM": "10", "MA_VAT_TU": ""}, "STR-011"),
+        ("3176", "XML3", {"MA_NHOM": "13", "MA_VAT_TU": ""}, None),
+        ("3176", "XML3", {"TEN_VAT_TU": ""}, "STR-011"),
+        ("3176", "XML3", {"MA_BAC_SI": ""}, "STR-011"),
+        ("3176", "XML3", {"MA_DICH_VU": "22.1.K.27001", "MA_BAC_SI": "", "NGAY_YL": ""}, None),
+        ("130", "XML3", {"MA_DICH_VU": "22.1.K.27001", "NGAY_YL": ""}, "STR-011"),
+        ("3176", "XML3", {"MA_VAT_TU": "", "TEN_VAT_TU": "", "TEN_DICH_VU": ""}, "DICT-001"),
+        ("3176", "XML3", {"TEN_DICH_VU": ""}, None),
+        ("3176", "XML3", {"MA_NHOM": "12", "MA_XANG_DAU": ""}, "DICT-001"),
+        ("3176", "XML3", {"MA_NHOM": "13", "MA_XANG_DAU": ""}, None),
+        ("3176", "XML3", {"MA_NHOM": "10", "TT_THAU": ""}, "DICT-001"),
+        ("3176", "XML3", {"MA_NHOM": "18", "NGAY_TH_YL": ""}, "DICT-001"),
+        ("3176", "XML3", {"MA_NHOM": "13", "NGAY_TH_YL": ""}, None),
+        ("130", "XML3", {"MA_NHOM": "18", "NGAY_TH_YL": ""}, None),
+        ("4210", "XML3", {"MA_VAT_TU": "", "TEN_VAT_TU": "", "MA_DICH_VU": ""}, "DICT-001"),
+        # the others
+        ("3176", "XML4", {"NGAY_KQ": ""}, "DICT-001"),
+        ("3176", "XML4", {"GIA_TRI": "", "NGAY_KQ": ""}, None),
+        ("3176", "XML6", {"LOAI_DTRI_LAO": "2", "NGAYBD_DTRI_LAO": ""}, "DICT-001"),
+        ("3176", "XML6", {"LOAI_DTRI_LAO": "0", "NGAYBD_DTRI_LAO": ""}, None),
+        ("3176", "XML6", {"LOAI_DTRI_LAO": "2", "KQ_DTRI_LAO": "2", "NGAYKT_DTRI_LAO": ""}, "DICT-001"),
+        ("3176", "XML6", {"LOAI_DTRI_LAO": "2", "KQ_DTRI_LAO": "1", "NGAYKT_DTRI_LAO": ""}, None),
+        ("3176", "XML6", {"MA_TINH_TRANG_DK": "2;1", "LAN_XN_PCR": ""}, "DICT-001"),
+        ("3176", "XML6", {"MA_TINH_TRANG_DK": "2;3", "LAN_XN_PCR": ""}, None),
+        ("3176", "XML6", {"MA_PHAC_DO_DIEU_TRI": "KHAC", "MA_BAC_PHAC_DO": ""}, "DICT-001"),
+        ("3176", "XML7", {"MA_DINH_CHI_THAI": "1", "TUOI_THAI": ""}, "DICT-001"),
+        ("3176", "XML7", {"MA_DINH_CHI_THAI": "0", "TUOI_THAI": ""}, None),
+        ("3176", "XML7", {"NGOAITRU_TUNGAY": ""}, "DICT-001"),
+        ("3176", "XML7", {"NGOAITRU_TUNGAY": "", "NGOAITRU_DENNGAY": "", "SO_NGAY_NGHI": ""}, None),
+        ("3176", "XML9", {"SINHCON_PHAUTHUAT": "1", "GHI_CHU": ""}, "DICT-001"),
+        ("3176", "XML9", {"SINHCON_PHAUTHUAT": "0", "SINHCON_DUOI32TUAN": "0", "GHI_CHU": ""}, None),
+        ("3176", "XML11", {"MA_DINH_CHI_THAI": "1", "NGUYENNHAN_DINHCHI": ""}, "DICT-001"),
+        ("3176", "XML15", {"PHANLOAI_LAO_HIV": "1", "BDDT_ARV": ""}, "DICT-001"),
+        ("3176", "XML15", {"PHANLOAI_LAO_HIV": "2", "BDDT_ARV": ""}, None),
+    ],
+)
+def test_fields_that_some_case_asks_for(
+    good_claims: Make, decision: str, table: str, changes: dict[str, str | None], rule: str | None
+) -> None:
+    tables = good_claims(decision, 1, ("XML1", table))
+    for field, value in changes.items():
+        put(tables, table, field, value)
+    blank = [field for field, value in changes.items() if not (value or "").strip()]
+    assert [(one, field in blank) for one, _, _, field in found(tables)] == ([] if rule is None else [(rule, True)])
+
+
+def test_a_rule_with_a_look_of_its_own_tells_itself(good_claims: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One fault gives one finding, whoever finds it."""
+    tables = good_claims("3176")
+    put(tables, "XML1", "MA_LOAI_KCB", "99")
+    put(tables, "XML3", "MA_MAY", "")
+    put(tables, "XML3", "MA_NHOM", "1")
+
+    def book(check: object) -> dict[str, SimpleNamespace]:
+        return {name: SimpleNamespace(check=check, decisions=("3176",)) for name in ("STR-022", "STR-026")}
+
+    monkeypatch.setattr(catalogue, "book", dict)
+    assert found(tables) == [("DICT-004", "XML1", 1, "MA_LOAI_KCB"), ("DICT-001", "XML3", 1, "MA_MAY")]
+    monkeypatch.setattr(catalogue, "book", lambda: book(print))
+    assert found(tables) == []
 
 
 def test_newborn_without_month_and_day(good_claims: Make) -> None:
@@ -334,50 +421,6 @@ def test_findings_say_what_to_do(good_claims: Make) -> None:
     assert frame.loc[(1, "PHAM_VI"), "expected"] == "1, 2, 3"
     assert frame.loc[(1, "DUONG_DUNG"), "expected"] == "≤ 4"
     assert set(frame["severity"]) == {""}
-
-
-AMOUNTS = ("SO_LUONG", "DON_GIA", "THANH_TIEN", "T_", "TYLE_", "MUC_HUONG")
-
-
-def wanted_rule(decision: str, table: str, field: dictionary.Field, corruption: str) -> str | None:
-    """What the contract says of a fault, told without the code under test."""
-    if corruption == "blank":
-        if field.required != "yes":
-            return None
-        refused = table == "XML1" and decision != "4210" and field.name in REFUSED_WHEN_BLANK
-        return "STR-006" if refused else "DICT-001"
-    if field.code_list:
-        return "DICT-004"
-    content = field.item_type or field.type
-    if content.startswith("date"):
-        return "STR-012"
-    if content in ("integer", "decimal"):
-        return "STR-013" if field.name.startswith(AMOUNTS) else "DICT-003"
-    return "DICT-002" if corruption == "long" and field.max_length else None
-
-
-REFUSED_WHEN_BLANK = {
-    "MA_LK", "MA_BN", "HO_TEN", "NGAY_SINH", "GIOI_TINH", "MA_QUOCTICH", "MA_DANTOC", "MA_NGHE_NGHIEP", "DIA_CHI",
-    "MATINH_CU_TRU", "MAXA_CU_TRU", "LY_DO_VV", "CHAN_DOAN_VAO", "CHAN_DOAN_RV", "MA_BENH_CHINH", "MA_DOITUONG_KCB",
-    "NGAY_VAO", "NGAY_RA", "SO_NGAY_DTRI", "KET_QUA_DTRI", "MA_LOAI_RV", "T_TONGCHI_BV", "T_TONGCHI_BH", "T_BHTT",
-    "T_BNCCT", "T_BNTT", "NAM_QT", "THANG_QT", "MA_LOAI_KCB", "MA_KHOA", "MA_CSKCB", "MA_HSBA",
-}  # fmt: skip
-
-
-@given(data=st.data())
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_one_corrupt_field_gives_exactly_its_finding(good_claims: Make, data: st.DataObject) -> None:
-    decision = data.draw(st.sampled_from(DECISIONS))
-    known = [name for name in CLAIM_TABLES if name in dictionary.tables(decision)]
-    table = data.draw(st.sampled_from(known))
-    tables = good_claims(decision, 3, tuple({"XML1": 0, table: 0}))
-    field = data.draw(st.sampled_from([f for f in dictionary.table(table, decision).fields if f.name != "MA_LK"]))
-    corruption = data.draw(st.sampled_from(["blank", "odd", "long"]))
-    value = {"blank": data.draw(st.sampled_from(["", None])), "odd": "∎", "long": "∎" * ((field.max_length or 9) + 1)}
-    row = data.draw(st.sampled_from(sorted(tables[table].loc[tables[table]["claim"] == 1, "row"])))
-    put(tables, table, field.name, value[corruption], row=row, claim=1)
-    rule = wanted_rule(decision, table, field, corruption)
-    assert found(tables) == ([] if rule is None else [(rule, table, row, field.name)])
 
 
 TEXTS = st.one_of(
