@@ -139,7 +139,12 @@ def _write_zip(path: Path, sheets: dict[str, pd.DataFrame], *, folder: bool) -> 
 
 def _write_workbook(path: Path, sheets: dict[str, pd.DataFrame]) -> None:
     """Amounts, prices, quantities and rates as numbers, all else as text, as hospitals' own workbooks have them."""
-    options = {"constant_memory": True, "strings_to_numbers": False, "strings_to_formulas": False}
+    options = {
+        "constant_memory": True,
+        "strings_to_numbers": False,
+        "strings_to_formulas": False,
+        "strings_to_urls": False,
+    }
     workbook = xlsxwriter.Workbook(str(path), options)
     workbook.set_properties({"created": datetime.datetime(*_STAMP)})
     (profile,) = (profile for profile in profiles() if profile.name == "giamdinh-v1")
