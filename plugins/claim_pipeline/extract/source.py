@@ -9,7 +9,7 @@ from claim_pipeline.errors import Quarantined
 from claim_pipeline.extract.fhir import is_fhir_file
 from claim_pipeline.extract.result import Collected, Extracted, Sink, Summary
 from claim_pipeline.extract.wrapping import claim_files, is_base64_of_delivery, is_xml, names_of_claim_files
-from claim_pipeline.extract.zips import OLE2_MAGIC, ZIP_MAGIC, is_workbook, open_zip
+from claim_pipeline.extract.zips import OLE2_MAGIC, ZIP_MAGIC, is_workbook, open_zip, refuse_nested
 from claim_pipeline.settings import Settings
 
 Kind = Literal["xml", "base64", "zip", "xlsx", "fhir", "xls", "text"]
@@ -39,10 +39,19 @@ def read_into(path: Path, into: Sink, *, inbox_facility: str | None, limits: Set
     kind = kind_of(path, max_unpacked)
     if kind in ("xml", "base64") or (kind == "zip" and _holds_claim_xml(path, max_unpacked, limits.profiles)):
         from claim_pipeline.extract import claim_xml
+        from claim_pipeline.signature import may_be_signed
 
         with claim_files(path, max_unpacked) as files:
             if not files:
                 raise _not_a_delivery("Trong base64 không có XML", "what the base64 holds is not XML")
+            if len(files) > 1 and any(may_be_signed(file) for file in files):
+                raise Quarantined(
+                    "several-signed-files",
+                    "Trong tệp zip có nhiều tệp XML, trong đó có tệp đã ký; mỗi chữ ký chỉ có giá trị cho một tệp",
+                    "the zip holds several XML files, signed ones among them; a signature stands for one file alone",
+                    "Gửi riêng từng tệp đã ký",
+                    "send each signed file by itself",
+                )
             return claim_xml.read_into(
                 files,
                 into,
@@ -85,7 +94,10 @@ def kind_of(path: Path, max_unpacked: int) -> Kind:
         raise _not_a_delivery("Tệp rỗng", "the file is empty")
     if head.startswith(ZIP_MAGIC):
         with open_zip(path, max_unpacked) as archive:
-            return "xlsx" if is_workbook(archive) else "zip"
+            if is_workbook(archive):
+                return "xlsx"
+            refuse_nested(archive)
+            return "zip"
     if head.startswith(OLE2_MAGIC):
         return "xls"
     if is_xml(head):

@@ -17,7 +17,7 @@ from python_calamine import CalamineError, CalamineWorkbook, PasswordError
 from claim_pipeline.extract import legacy_text
 from claim_pipeline.extract.columns import TEXT
 from claim_pipeline.extract.sheet import Typed, bad_sheet, check_headers
-from claim_pipeline.extract.zips import OLE2_MAGIC, damaged, encrypted, is_workbook, open_zip
+from claim_pipeline.extract.zips import OLE2_MAGIC, damaged, encrypted, is_workbook, open_zip, refuse_active
 from claim_rules.dictionary import Field
 
 _ROW = re.compile(rb"<(?:\w+:)?row[ >/]")
@@ -44,6 +44,7 @@ def open_workbook(
         with open_zip(stream, max_unpacked) as archive:
             if not is_workbook(archive):
                 raise damaged("not a workbook")
+            refuse_active(archive)
             _check_extent(archive)
     stream.seek(0)
     try:

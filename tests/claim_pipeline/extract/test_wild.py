@@ -169,7 +169,7 @@ HOSTILE: dict[str, tuple[Callable[[SimpleNamespace], bytes], str]] = {
         lambda b: base64.b64encode(base64.b64encode(base64.b64encode(base64.b64encode(claims(b))))),
         "not-a-delivery",
     ),
-    "zip in a zip": (lambda b: b.zip({"a.zip": b.zip({"a.xml": claims(b)})}), "not-a-delivery"),
+    "zip in a zip": (lambda b: b.zip({"a.zip": b.zip({"a.xml": claims(b)})}), "zip-in-zip"),
     "unknown encoding": (lambda b: claims(b).replace(b"utf-8", b"x-no-such"), "STR-001"),
     "XInclude": (
         lambda b: claims(b).replace(b"<HOSO>", b'<HOSO xmlns:x="http://www.w3.org/2001/XInclude"><x:include/>', 1)[:-9],
