@@ -24,7 +24,7 @@ class Settings(BaseSettings):
     poll_seconds: float = Field(2.0, description="Seconds between two looks at the inboxes")
     batch_deliveries: int = Field(20, description="At most so many deliveries of a facility go through one task")
     batch_mib: int = Field(64, description="and at most so many MiB of them, unless a single one is larger")
-    max_file_mib: int = Field(2048, description="A larger delivery is quarantined as too-large")
+    max_file_mib: int = Field(8192, description="A larger delivery is too-large; 100,000 claims take 3 to 6 GB")
     max_unpacked_mib: int = Field(8192, description="A zip that unpacks to more is quarantined as too-large")
     max_claim_mib: int = Field(64, description="A delivery with a claim of more bytes is quarantined as too-large")
     max_json_mib: int = Field(256, description="A delivery with more MiB of FHIR is quarantined as too-large")

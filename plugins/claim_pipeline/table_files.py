@@ -11,10 +11,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from claim_pipeline.extract.result import Summary, together, with_facility
+from claim_pipeline.extract.result import Summary, with_facility
 from claim_rules.frames import ClaimTables
 
-_GROUP_ROWS = 10_000  # least rows of a row group: many small ones cost memory for what is known of each
+_GROUP_BYTES = 2 << 20  # of a row group, before it is compressed; what is known of each stays in memory
 _BATCH_ROWS = 5_000
 
 
@@ -30,7 +30,7 @@ class FrameFile:
         self._writer: pq.ParquetWriter | None = None
         self._schema: pa.Schema | None = None
         self._waiting: list[pa.Table] = []
-        self._rows = 0
+        self._bytes = 0
 
     def add(self, frame: pd.DataFrame) -> None:
         """Appends the rows of a frame."""
@@ -40,8 +40,8 @@ class FrameFile:
         elif len(table.schema) > len(self._schema):
             self._widen(table.schema)
         self._waiting.append(_fitted(table, self._schema))
-        self._rows += len(table)
-        if self._rows >= _GROUP_ROWS:
+        self._bytes += table.nbytes
+        if self._bytes >= _GROUP_BYTES:
             self._flush()
 
     def finish(self) -> None:
@@ -63,9 +63,9 @@ class FrameFile:
     def _flush(self) -> None:
         if self._writer is None:
             self._writer = self._open(self._schema)
-        if self._rows:
+        if self._bytes:
             self._writer.write_table(pa.concat_tables(self._waiting))
-        self._waiting, self._rows = [], 0
+        self._waiting, self._bytes = [], 0
 
     def _close(self) -> None:
         if self._writer is not None:
@@ -82,7 +82,7 @@ class FrameFile:
             os.replace(self._aside, narrow)
             self._writer = self._open(schema)
             with pq.ParquetFile(narrow) as file:
-                for batch in file.iter_batches(_GROUP_ROWS):
+                for batch in file.iter_batches(_BATCH_ROWS):
                     self._writer.write_table(_fitted(pa.Table.from_batches([batch]), schema))
             narrow.unlink()
 
@@ -102,7 +102,7 @@ class TableFiles:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._claims: list[pd.DataFrame] = []  # a hundred bytes of each, and their facility may be told last
+        self._claims: list[pd.DataFrame] = []  # those that wait for their facility, which may be told last
         self._files: dict[str, FrameFile] = {}
 
     def __enter__(self) -> TableFiles:
@@ -113,7 +113,10 @@ class TableFiles:
             file.discard()
 
     def add(self, tables: ClaimTables) -> None:
-        self._claims.append(tables.claims)
+        if self._claims or tables.claims["MA_CSKCB"].isna().any():
+            self._claims.append(tables.claims)
+        else:
+            self._file("claims").add(tables.claims)
         for name, frame in (*tables.items(), ("unknown", tables.unknown)):
             self._file(name).add(frame)
 
@@ -122,8 +125,8 @@ class TableFiles:
 
     def finish(self, summary: Summary) -> None:
         """Puts the files in place of those that there were."""
-        claims = self._file("claims")
-        claims.add(with_facility(together(self._claims), summary.MA_CSKCB))
+        for claims in self._claims:
+            self._file("claims").add(with_facility(claims, summary.MA_CSKCB))
         for old in self._folder.glob("XML*.parquet"):
             if old.stem not in self._files:
                 old.unlink()

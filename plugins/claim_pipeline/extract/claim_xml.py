@@ -61,7 +61,7 @@ _SIXTEEN_BITS = (  # how a document in UTF-16 begins
     (b"\x00<", "utf-16-be"),
 )
 _MIB = 1 << 20
-CHUNK_CLAIMS = 1_000
+CHUNK_CLAIMS = 500
 """Claims that are handed over together, unless they are large."""
 
 _CHUNK_BYTES = 32 * _MIB  # of the file

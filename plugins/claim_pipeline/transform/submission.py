@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -33,24 +33,46 @@ def write_submission(
     does not have is left out, and so are elements that the layout lacks. Written aside, then renamed. Raises ValueError
     for a character that XML cannot hold. Source: envelope of letters 3190/BHXH-CNTT and 1245/BHXH-CNTT.
     """
+    write_chunks(path, [claims], len(claims.claims), facility, created_on, decision)
+
+
+def write_chunks(
+    path: Path, chunks: Iterable[ClaimTables], count: int, facility: str, created_on: str, decision: str | None = None
+) -> None:
+    """The same for claims that come chunk by chunk, `count` in all, so that memory does not grow with them."""
+    _write_envelope(path, facility, created_on, count, (one for chunk in chunks for one in _documents(chunk, decision)))
+
+
+def write_each(
+    folder: Path, chunks: Iterable[ClaimTables], facility: str, created_on: str, decision: str | None = None
+) -> int:
+    """Writes every claim as a file of its own, named by its position from 1 (hoso-000001.xml); returns how many."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = 0
+    for chunk in chunks:
+        for claim in _documents(chunk, decision):
+            written += 1
+            _write_envelope(folder / f"hoso-{written:06d}.xml", facility, created_on, 1, [claim])
+    return written
+
+
+def _write_envelope(
+    path: Path, facility: str, created_on: str, count: int, claims: Iterable[list[tuple[str, str]]]
+) -> None:
+    """Writes the envelope around claims, each given by the names and texts of its documents."""
     aside = path.with_name(f".{path.name}.part")
-    order = claims.claims.sort_values("claim")
-    layouts = (
-        order["decision"].fillna(dictionary.DECISIONS[-1]) if decision is None else pd.Series(decision, order.index)
-    )
     with etree.xmlfile(str(aside), encoding="utf-8") as xml:
         xml.write_declaration()
         with xml.element("GIAMDINHHS", nsmap=_NAMESPACES):
             with xml.element("THONGTINDONVI"), xml.element("MACSKCB"):
                 xml.write(facility)
             with xml.element("THONGTINHOSO"):
-                for name, text in (("NGAYLAP", created_on), ("SOLUONGHOSO", str(len(order)))):
+                for name, text in (("NGAYLAP", created_on), ("SOLUONGHOSO", str(count))):
                     with xml.element(name):
                         xml.write(text)
                 with xml.element("DANHSACHHOSO"):
-                    for start in range(0, len(order), _CHUNK_CLAIMS):
-                        part = slice(start, start + _CHUNK_CLAIMS)
-                        _write_claims(xml, claims, order["claim"].to_numpy()[part], layouts.to_numpy()[part])
+                    for documents in claims:
+                        _write_claim(xml, documents)
             xml.write(etree.Element("CHUKYDONVI"))
     os.replace(aside, path)
 
@@ -108,9 +130,28 @@ def _elements(file: Path, tags: tuple[str, ...]) -> Iterator[tuple[str, etree._E
                 del parent[0]
 
 
-def _write_claims(
-    xml: etree._IncrementalFileWriter, claims: ClaimTables, numbers: np.ndarray, layouts: np.ndarray
-) -> None:
+def _write_claim(xml: etree._IncrementalFileWriter, documents: list[tuple[str, str]]) -> None:
+    with xml.element("HOSO"):
+        for name, document in documents:
+            with xml.element("FILEHOSO"):
+                with xml.element("LOAIHOSO"):
+                    xml.write(name)
+                with xml.element("NOIDUNGFILE"):
+                    xml.write(pybase64.b64encode_as_string(document.encode()))
+
+
+def _documents(claims: ClaimTables, decision: str | None) -> Iterator[list[tuple[str, str]]]:
+    """Names and texts of the documents of each claim, by position."""
+    order = claims.claims.sort_values("claim")
+    layouts = (
+        order["decision"].fillna(dictionary.DECISIONS[-1]) if decision is None else pd.Series(decision, order.index)
+    )
+    for start in range(0, len(order), _CHUNK_CLAIMS):
+        part = slice(start, start + _CHUNK_CLAIMS)
+        yield from _documents_of(claims, order["claim"].to_numpy()[part], layouts.to_numpy()[part])
+
+
+def _documents_of(claims: ClaimTables, numbers: np.ndarray, layouts: np.ndarray) -> Iterator[list[tuple[str, str]]]:
     files: dict[int, list[tuple[str, str]]] = {number: [] for number in numbers}
     for name, frame in claims.items():
         column = frame["claim"].to_numpy()
@@ -121,13 +162,7 @@ def _write_claims(
                 for number, document in table_documents(mine, dictionary.table(name, layout)):
                     files[number].append((name, document))
     for number in numbers:
-        with xml.element("HOSO"):
-            for name, document in files[number]:
-                with xml.element("FILEHOSO"):
-                    with xml.element("LOAIHOSO"):
-                        xml.write(name)
-                    with xml.element("NOIDUNGFILE"):
-                        xml.write(pybase64.b64encode_as_string(document.encode()))
+        yield files.pop(number)
 
 
 def table_documents(frame: pd.DataFrame, table: dictionary.Table) -> list[tuple[int, str]]:
