@@ -55,6 +55,7 @@ class Reader:
         self.count: Counter[tuple[str, int]] = Counter()  # rows by table and claim
         self.claim_of: dict[int, int] = {}  # id of an Encounter's resource -> claim
         self.met: dict[int, dict[str, Resource]] = defaultdict(dict)  # broken resources that a claim needs
+        self.cards: dict[int, list[Resource]] = defaultdict(list)  # Coverages by id of their holder's resource
         self.ignored: Counter[str] = Counter()
         self.strangers: Counter[str] = Counter()  # resources of no claim, by type
         self.now = 0  # the claim being made
@@ -69,6 +70,10 @@ class Reader:
         charged, lost = charges_by_claim(self.resources, self.mapping, claims, extras, self.claim_of)
         if lost:
             self.strangers["Claim"] += len(lost)
+        for card in self.resources.all:
+            holder = self.resources.find(card.body.get("beneficiary"), card.scope) if card.type == "Coverage" else None
+            if holder is not None and self._counts(card):
+                self.cards[id(holder)].append(card)
         for claim, encounter in enumerate(encounters):
             self.now, self.scope = claim, encounter.scope
             self._claim(encounter, belonging[claim], charged[claim])
@@ -245,14 +250,7 @@ class Reader:
         named = [self._find(reference) for reference in charges.coverages]
         found = [one for one in named if one is not None and one.type == "Coverage"]
         if not found:
-            found = [
-                one
-                for one in self.resources.all
-                if one.type == "Coverage"
-                and not self._status(one)
-                and self._find(one.body.get("beneficiary")) is self.resources.of(patient)
-                and self.resources.of(patient) is not None
-            ]
+            found = self.cards[id(self.resources.of(patient))]
         self._note_broken(found)
         bodies = list({id(one): one.body for one in found}.values())
         return sorted(bodies, key=lambda body: str(as_dict(body.get("period")).get("start") or ""))
