@@ -27,7 +27,7 @@ class Settings(BaseSettings):
     max_file_mib: int = Field(8192, description="A larger delivery is too-large; 100,000 claims take 3 to 6 GB")
     max_unpacked_mib: int = Field(8192, description="A zip that unpacks to more is quarantined as too-large")
     max_claim_mib: int = Field(64, description="A delivery with a claim of more bytes is quarantined as too-large")
-    max_json_mib: int = Field(256, description="A delivery with more MiB of FHIR is quarantined as too-large")
+    max_json_mib: int = Field(128, description="A delivery with more MiB of FHIR is quarantined as too-large")
     max_claims: int = Field(200_000, description="A delivery with more claims is quarantined as too-large")
 
     profiles: Path | None = Field(
