@@ -302,6 +302,9 @@ def convert(
     file: Annotated[Path, typer.Argument(help="Tệp cần chuyển · delivery to convert")],
     to: Annotated[Target, typer.Option(help="Quyết định · decision whose layout is wanted")],
     out: Annotated[Path, typer.Option(help="Ghi tệp XML vào · write the claim XML to")],
+    one_per_file: Annotated[
+        bool, typer.Option("--one-per-file", help="Mỗi hồ sơ một tệp trong thư mục --out · one file per claim in --out")
+    ] = False,
 ) -> None:
     """Chuyển hồ sơ sang cấu trúc của Quyết định khác. Writes a delivery in the layout of another decision.
 
@@ -309,7 +312,7 @@ def convert(
     from claim_pipeline.convert import convert as make
 
     try:
-        losses = make(file, to.value, out)
+        losses = make(file, to.value, out, one_per_file=one_per_file)
     except FileNotFoundError:
         _say(f"Không có tệp {file.name}.", f"There is no file {file.name}.")
         raise typer.Exit(2) from None

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
 from claim_pipeline.errors import Quarantined
+from claim_pipeline.workspace import Workspace
 from claim_rules.dictionary import label_en, label_vi
+from claim_rules.frames import ClaimTables
 from claim_rules.versions import Loss
 from claim_rules.versions import convert as convert_tables
 
@@ -46,8 +51,9 @@ _TEXTS = {
 }
 
 
-def convert(file: Path, to: str, out: Path) -> list[tuple[str, str]]:
-    """Writes the claims of a delivery (or a file of XML0 or XML12) to `out`, unsigned.
+def convert(file: Path, to: str, out: Path, *, one_per_file: bool = False) -> list[tuple[str, str]]:
+    """Writes the claims of a delivery (or a file of XML0 or XML12) to `out`, unsigned; one_per_file: each claim to a
+    file of its own in the folder `out`. Memory does not grow with the claims of claim XML.
 
     Returns what the layout cannot hold, in Vietnamese and English; see claim_rules.versions.Loss. An export of a record
     system first gets the amounts that it left out. Raises Quarantined where the file cannot be read as a whole or no
@@ -55,31 +61,50 @@ def convert(file: Path, to: str, out: Path) -> list[tuple[str, str]]:
     """
     from claim_pipeline.extract import source
     from claim_pipeline.settings import settings
+    from claim_pipeline.table_files import TableFiles
     from claim_pipeline.transform import ZONE, number_rows
-    from claim_pipeline.transform.submission import write_submission
+    from claim_pipeline.transform.submission import write_chunks, write_each
     from claim_rules.benefit import fill_amounts
 
-    try:
-        found = source.read(file, inbox_facility=None, limits=settings())
-    except Quarantined as error:
-        if error.code == "not-a-claim":
-            return _document(file, to, out)
-        raise
-    tables = found.tables
-    if found.format.startswith(("emr-", "fhir-")):
-        tables = fill_amounts(number_rows(tables))
-    converted, losses = convert_tables(tables, to)
-    if converted.claims.empty:
-        raise Quarantined(
-            "STR-002",
-            "Không đọc được hồ sơ nào trong tệp",
-            "no claim of the file can be read",
-            "Chạy giamdinh check để xem lỗi của từng hồ sơ",
-            "run giamdinh check to see what is wrong with each claim",
-        )
-    created_on = found.created_on or datetime.now(ZONE).strftime("%Y%m%d")
-    write_submission(out, converted, found.MA_CSKCB, created_on, to)
-    return [_text(loss, to) for loss in losses]
+    with tempfile.TemporaryDirectory(prefix="giamdinh-") as folder:
+        ws = Workspace(folder)
+        try:
+            with TableFiles(ws.folder) as into:
+                found = source.read_into(file, into, inbox_facility=None, limits=settings())
+                into.finish(found)
+        except Quarantined as error:
+            if error.code == "not-a-claim" and not one_per_file:
+                return _document(file, to, out)
+            raise
+        if found.format.startswith(("emr-", "fhir-")):
+            ws.write_tables(fill_amounts(number_rows(ws.read_tables())))
+        readable = int(ws.read_frame("claims")["readable"].sum())
+        if not readable:
+            raise Quarantined(
+                "STR-002",
+                "Không đọc được hồ sơ nào trong tệp",
+                "no claim of the file can be read",
+                "Chạy giamdinh check để xem lỗi của từng hồ sơ",
+                "run giamdinh check to see what is wrong with each claim",
+            )
+        losses: Counter[tuple[str, str, str]] = Counter()
+        chunks = _converted(ws, to, losses)
+        created_on = found.created_on or datetime.now(ZONE).strftime("%Y%m%d")
+        if one_per_file:
+            write_each(out, chunks, found.MA_CSKCB, created_on, to)
+        else:
+            write_chunks(out, chunks, readable, found.MA_CSKCB, created_on, to)
+    return [_text(Loss(*what, values), to) for what, values in losses.items()]
+
+
+def _converted(ws: Workspace, to: str, losses: Counter[tuple[str, str, str]]) -> Iterator[ClaimTables]:
+    """The claims in the layout of `to`, chunk by chunk; adds to the losses (kind, table, element)."""
+    for chunk in ws.chunks(as_sent=True):
+        converted, lost = convert_tables(chunk, to)
+        for loss in lost:
+            losses[loss.kind, loss.table, loss.element] += loss.values
+        if len(converted.claims):
+            yield converted
 
 
 def _document(file: Path, to: str, out: Path) -> list[tuple[str, str]]:

@@ -219,14 +219,18 @@ def judge_tables(tables: ClaimTables) -> Iterator[SchemaFault]:
 
 def judge_workspace(ws: Workspace) -> Iterator[SchemaFault]:
     """The faults of a delivery that was read: of claim XML as it was received; of a record system's export, and of
-    XML whose envelope is not the prescribed one, of its claim tables."""
-    tables = ws.read_tables()
-    decisions = [None if value != value else str(value) for value in tables.claims["decision"]]
+    XML whose envelope is not the prescribed one, of its claim tables. Memory does not grow with the claims."""
+    from claim_pipeline.extract.wrapping import claim_files
+    from claim_pipeline.settings import settings
+
+    decisions = [None if value != value else str(value) for value in ws.read_frame("claims")["decision"]]
     if (ws.delivery.format or "").startswith("xml"):
-        source = _unwrapped(ws)
-        if _is_plain(source, len(decisions)):
-            return judge_submission(source, decisions)
-    return judge_tables(tables)
+        with claim_files(ws.source, settings().max_unpacked_mib << 20) as files:
+            if len(files) == 1 and _is_plain(files[0], len(decisions)):
+                yield from judge_submission(files[0], decisions)
+                return
+    for chunk in ws.chunks():
+        yield from judge_tables(chunk)
 
 
 def in_report(faults: Iterator[SchemaFault], keys: Sequence[str | None]) -> dict[str, Any]:
@@ -267,20 +271,6 @@ def _parsed(document: bytes) -> etree._Element | None:
 
 def _at(values: Sequence[str | None], position: int) -> str | None:
     return values[position] if position < len(values) else None
-
-
-def _unwrapped(ws: Workspace) -> Path:
-    """The delivery, or what it holds where all of it is base64 once more."""
-    with ws.source.open("rb") as stream:
-        head = stream.read(64)
-    if b"<" in head:
-        return ws.source
-    content = _decoded(ws.source.read_text("ascii", "replace").strip())
-    if content is None:
-        return ws.source
-    inside = ws.folder / "unwrapped.xml"
-    inside.write_bytes(content)
-    return inside
 
 
 def _is_plain(path: Path, claims: int) -> bool:

@@ -31,7 +31,8 @@ class Settings(BaseSettings):
     max_claims: int = Field(200_000, description="A delivery with more claims is quarantined as too-large")
 
     profiles: Path | None = Field(
-        None, description="Folder of own mapping profiles (*.yml) and facilities.yml (MA_CSKCB: profile); empty: built-in"
+        None,
+        description="Folder of own mapping profiles (*.yml) and facilities.yml (MA_CSKCB: profile); empty: built-in",
     )
 
     trust: Path | None = Field(

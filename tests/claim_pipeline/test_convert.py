@@ -10,10 +10,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from claim_pipeline import schema
 from claim_pipeline.convert import convert
 from claim_pipeline.errors import Quarantined
 from claim_pipeline.extract import claim_xml
 from claim_pipeline.transform.submission import write_submission
+from claim_pipeline.workspace import Workspace
 from claim_rules import cases, dictionary
 from claim_rules.frames import ClaimTables
 
@@ -104,6 +106,32 @@ def test_claims_of_4210_get_the_newer_elements_and_codes(tmp_path: Path) -> None
     wanted = {"DON_GIA_BV": "10", "DON_GIA_BH": "10", "TYLE_TT_BH": "50", "THANH_TIEN_BV": "30.00", "MA_PTTT": "1"}
     assert {name: line[name] for name in wanted} == wanted
     assert line["THANH_TIEN_BH"] == "15.00"
+
+
+@pytest.mark.parametrize("size", [1, 2_000])
+def test_many_claims_go_into_one_file_or_one_into_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    one = base(XML1={"NHOM_MAU": "O"})
+    tables = {
+        name: pd.concat([frame.assign(claim=at, MA_LK=f"L{at}") for at in range(3)], ignore_index=True)
+        for name, frame in one.items()
+    }
+    claims = pd.concat([one.claims.assign(claim=at, MA_LK=f"L{at}") for at in range(3)], ignore_index=True)
+    source = written(tmp_path / "three.xml", ClaimTables(claims, tables))
+    chunks = Workspace.chunks
+    monkeypatch.setattr(Workspace, "chunks", lambda ws, **more: chunks(ws, size, **more))
+    lost = convert(source, "130", tmp_path / "all.xml")
+    assert [english for _, english in lost if "NHOM_MAU" in english and ": Decision 130" in english]
+    assert sum("3 values" in english for _, english in lost if "NHOM_MAU" in english) == 1
+    assert claim_xml.read(tmp_path / "all.xml").tables.claims["MA_LK"].tolist() == ["L0", "L1", "L2"]
+    assert convert(source, "130", tmp_path / "each", one_per_file=True) == lost
+    files = sorted((tmp_path / "each").iterdir())
+    assert [file.name for file in files] == ["hoso-000001.xml", "hoso-000002.xml", "hoso-000003.xml"]
+    for number, file in enumerate(files):
+        found = claim_xml.read(file)
+        assert (found.declared_claims, found.tables.claims["MA_LK"].tolist()) == (1, [f"L{number}"])
+        assert list(schema.judge_submission(file, "130")) == []
 
 
 def test_a_file_without_a_readable_claim_is_told(tmp_path: Path) -> None:
