@@ -29,6 +29,7 @@ class Surroundings:
     def __init__(self, tables: Mapping[str, pd.DataFrame]) -> None:
         self._tables = tables
         self._columns: dict[tuple[str, str], pa.Array] = {}
+        self._sums: dict[tuple[str, str, Condition], tuple[Positions, Positions]] = {}
 
     def claims(self, table: str) -> Positions:
         """Claim of each row of a table."""
@@ -60,6 +61,12 @@ class Surroundings:
 
     def sums(self, table: str, field: str, when: Condition) -> tuple[Positions, Positions]:
         """(claims that have rows of the table, sum of an amount in 1/100 đồng over their rows where it holds)."""
+        known = self._sums.get((table, field, when))
+        if known is None:
+            known = self._sums[table, field, when] = self._sum(table, field, when)
+        return known
+
+    def _sum(self, table: str, field: str, when: Condition) -> tuple[Positions, Positions]:
         claims = self.claims(table)
         if not len(claims):
             return claims, claims
@@ -73,7 +80,7 @@ class Surroundings:
 def _amounts(texts: pa.Array) -> Positions:
     """Amounts in 1/100 đồng; 0 for what is none."""
     coded = texts.dictionary_encode()
-    known = money.parse(pd.Series(coded.dictionary.to_pandas(), dtype="str"), money.AMOUNT_DECIMALS)
+    known = money.parse(pd.Series(pd.array(coded.dictionary, dtype="str")), money.AMOUNT_DECIMALS)
     values = np.append(known.to_numpy(dtype="int64", na_value=0), 0)
     return np.asarray(values[pc.fill_null(coded.indices, len(known)).to_numpy(zero_copy_only=False)], np.int64)
 
@@ -114,15 +121,18 @@ def _together(claims: Positions, texts: pa.Array, other_claims: Positions, other
     return np.isin(claims * size + codes[: len(texts)], other_claims * size + codes[len(texts) :])
 
 
-def check_relation(relation: Relation, frame: pd.DataFrame, around: Surroundings) -> Positions:
-    """Rows (positions in the frame) of a table that are not as the relation asks.
+def check_relation(
+    relation: Relation, claims: Positions, columns: Mapping[str, pa.Array], around: Surroundings
+) -> Positions:
+    """Rows (positions) of a table that are not as the relation asks.
 
-    frame: rows of the relation's table; around: all tables of their claims.
+    claims, columns: of rows of the relation's table, the claim of each and its texts by element; around: all tables of
+    their claims.
     """
-    claims = frame["claim"].to_numpy()
 
     def column(name: str) -> pa.Array:
-        return text_array(frame[name]) if name in frame.columns else pa.nulls(len(frame), pa.large_string())
+        known = columns.get(name)
+        return pa.nulls(len(claims), pa.large_string()) if known is None else known
 
     kind, own = relation.kind, column(relation.field)
     if kind == "sum":

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from claim_rules.dictionary import CLAIM_TABLES
 from claim_rules.expectations.batches import CLAIMS, Batch, batches, columns_of, expectations_of, relations_of
@@ -86,7 +87,8 @@ class Pass:
         started = time.perf_counter()
         suite = self.suites.setdefault(batch.name, Suite(batch.name, batch.table, batch.layout))
         suite.rows += len(batch.frame)
-        faults = check_table(columns_of(batch.frame), batch.expectations)
+        claims, columns = batch.frame["claim"].to_numpy(), columns_of(batch.frame)
+        faults = check_table(columns, batch.expectations)
         for name, fault in faults.items():
             tally = suite.tallies.setdefault(name, Tally())
             tally.evaluated += fault.evaluated
@@ -94,17 +96,17 @@ class Pass:
                 kinds, counts = np.unique(fault.kinds, return_counts=True)
                 for kind, count in zip(kinds, counts, strict=True):
                     tally.by_kind[KINDS[kind]] = tally.by_kind.get(KINDS[kind], 0) + int(count)
-                _sample(tally, batch.frame, fault.rows)
+                _sample(tally, batch.frame, columns, fault.rows)
         for relation in batch.relations:
             if relation is ONE_CLAIM:
                 rows = self._repeated(batch.frame)
             else:
-                rows = check_relation(relation, batch.frame, around)
+                rows = check_relation(relation, claims, columns, around)
             tally = suite.tallies.setdefault(relation.name, Tally())
             tally.evaluated += len(batch.frame)
             if len(rows):
                 tally.by_kind[RELATED] = tally.by_kind.get(RELATED, 0) + len(rows)
-                _sample(tally, batch.frame, rows)
+                _sample(tally, batch.frame, columns, rows)
         if batch.table == CLAIMS:
             self._count(batch.frame)
         told = to_findings(batch, faults)
@@ -120,9 +122,9 @@ class Pass:
 
     def _repeated(self, claims: pd.DataFrame) -> Positions:
         keys = claims["MA_LK"].fillna("").str.strip()
-        rows = (keys.isin(self._keys) | keys.duplicated()) & (keys != "")
+        before = keys.map(self._keys.__contains__).to_numpy(dtype="bool")
         self._keys.update(keys)
-        return np.flatnonzero(rows.to_numpy(dtype="bool"))
+        return np.flatnonzero((before | keys.duplicated().to_numpy()) & (keys != "").to_numpy(dtype="bool"))
 
 
 def _batches_of(tables: ClaimTables) -> Iterator[Batch]:
@@ -130,18 +132,17 @@ def _batches_of(tables: ClaimTables) -> Iterator[Batch]:
     return batches(tables.claims, summary, ((name, tables[name]) for name in CLAIM_TABLES if name in tables))
 
 
-def _sample(tally: Tally, frame: pd.DataFrame, rows: Positions) -> None:
+def _sample(tally: Tally, frame: pd.DataFrame, columns: Mapping[str, pa.Array], rows: Positions) -> None:
     wanted = rows[: SAMPLE - len(tally.sample)]
     if not len(wanted):
         return
-    some = frame.iloc[wanted]
-    keys = {
-        name: text_array(some[name]).to_pylist() if name in some.columns else [None] * len(some)
-        for name in ("MA_LK", "STT")
-    }
+    at = pa.array(wanted)
+    nothing = [None] * len(wanted)
+    keys = [columns[name].take(at).to_pylist() if name in columns else nothing for name in ("MA_LK", "STT")]
+    places = (frame[name].to_numpy()[wanted].tolist() for name in ("claim", "row"))
     tally.sample += [
-        {"claim": int(claim), "row": int(row), "MA_LK": key, "STT": number}
-        for claim, row, key, number in zip(some["claim"], some["row"], keys["MA_LK"], keys["STT"], strict=True)
+        {"claim": claim, "row": row, "MA_LK": key, "STT": number}
+        for claim, row, key, number in zip(*places, *keys, strict=True)
     ]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from great_expectations.compatibility.pydantic import PrivateAttr
 from great_expectations.core.expectation_validation_result import ExpectationValidationResult
 from great_expectations.core.metric_domain_types import MetricDomainTypes
 from great_expectations.execution_engine.pandas_execution_engine import PandasExecutionEngine
@@ -70,6 +71,7 @@ class _Tallied(BatchExpectation):
     column: str
     text_vi: str = ""
     text_en: str = ""
+    _made: ExpectationConfiguration | None = PrivateAttr(default=None)
 
     metric_dependencies: ClassVar[tuple[str, ...]] = (METRIC,)
     domain_keys: ClassVar[tuple[str, ...]] = ("batch_id", "column")
@@ -79,11 +81,13 @@ class _Tallied(BatchExpectation):
     @property
     def configuration(self) -> ExpectationConfiguration:
         # The library asks for it some thirty times per validation, and builds it anew out of all its fields.
-        return ExpectationConfiguration(
-            type=self.expectation_type,
-            kwargs={name: value for name in _KWARGS if (value := getattr(self, name)) is not None},
-            meta=self.meta,
-        )
+        if self._made is None or self._made.kwargs.get("batch_id") != self.batch_id:
+            self._made = ExpectationConfiguration(
+                type=self.expectation_type,
+                kwargs={name: value for name in _KWARGS if (value := getattr(self, name)) is not None},
+                meta=self.meta,
+            )
+        return self._made
 
     def _validate(
         self,
