@@ -110,7 +110,7 @@ def version() -> str:
         for item in sorted(resources.files(package).iterdir(), key=lambda item: item.name):
             if item.name.endswith((".yaml", ".py")):
                 digest.update(item.read_bytes())
-    for name in ("contract", "engine", "lines", "money", "options", "outcome", "reference"):
+    for name in ("contract", "days_off", "engine", "lines", "money", "options", "outcome", "reference", "routes"):
         digest.update(resources.files("claim_rules").joinpath(f"{name}.py").read_bytes())
     return digest.hexdigest()[:12]
 

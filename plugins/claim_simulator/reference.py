@@ -101,8 +101,9 @@ def other_cards(count: int, first_number: int, day: int, rng: np.random.Generato
     )
 
 
-def co_payments(who: Visits, rng: np.random.Generator) -> pd.DataFrame:
-    """Rows of copayments.csv: who is exempt has paid more than six base salaries this year, others much less."""
+def co_payments(who: Visits, paid: set[int], rng: np.random.Generator) -> pd.DataFrame:
+    """Rows of copayments.csv: who is exempt has paid more than six base salaries this year, others much less; `paid`:
+    visits of patients who should have been exempt."""
     visits = who.frame
     waived = visits["waived"].to_numpy()
     paying = pd.Series(who.people.card).str[2].isin(["3", "4"]).to_numpy()
@@ -111,6 +112,10 @@ def co_payments(who: Visits, rng: np.random.Generator) -> pd.DataFrame:
     until = np.where(waived[listed], day - 13, day - rng.integers(5, 40, len(listed)))
     size = len(listed)
     thousands = np.where(waived[listed], rng.integers(15_500, 19_000, size), rng.integers(60, 2_600, size))
+    more = np.array(sorted(paid), dtype="int64")
+    listed = np.concatenate([listed, more])
+    until = np.concatenate([until, visits["arrival"].to_numpy()[more] // DAY - 1])
+    thousands = np.concatenate([thousands, np.full(len(more), 19_500)])
     year = text8(until).astype("U4")
     return pd.DataFrame(
         {

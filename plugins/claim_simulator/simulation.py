@@ -121,7 +121,7 @@ class _Simulation:
         if len(planted.truth):
             self.truth.append(planted.truth)
         self.cards.append(card_register(who, planted.unknown, planted.ends, continuous))
-        self.co_payments.append(co_payments(who, rng))
+        self.co_payments.append(co_payments(who, planted.paid, rng))
         folder = self.out / "inbox" / house.code
         folder.mkdir(parents=True)
         for number, part in enumerate(parts, start=1):

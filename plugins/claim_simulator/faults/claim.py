@@ -22,7 +22,11 @@ Truth = tuple[str, int | None, str]
 class Claim:
     """One claim whose cells can be changed; rows count from 0, the number of a row in a report is one more."""
 
-    def __init__(self, claim: int, sheets: Sheets, lists: Catalogue, rng: np.random.Generator) -> None:
+    def __init__(
+        self, claim: int, sheets: Sheets, lists: Catalogue, rng: np.random.Generator, kind: tuple[int, str]
+    ) -> None:
+        """kind: level and former tier of the facility."""
+        self.kind = kind
         self.number = claim
         self.lists = lists
         self.rng = rng
@@ -31,6 +35,7 @@ class Claim:
         self.unknown_card = False
         self.card_end: int | None = None
         self.decision: str | None = None
+        self.six_months_paid = False
 
     def rows(self, table: str) -> range:
         """Rows of a table."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from claim_rules import benefit
+from claim_rules.days_off import days_off, to_days
 from claim_rules.frames import ClaimTables
 from claim_rules.lines import build
 
@@ -59,6 +60,13 @@ def facts(tables: ClaimTables) -> pd.DataFrame:
     out["card_rate"] = held.groupby("claim")["rate"].max().reindex(visits.index).fillna(0).astype("int64")
     out["single_card"] = ~visits["MA_THE_BHYT"].str.contains(";", regex=False)
     out["registered_card"] = out["single_card"] & ~visits["MA_THE_BHYT"].str.startswith(ON_PAPER)
+    out["route"], out["main"], out["area"] = visits["MA_DOITUONG_KCB"], visits["MA_BENH_CHINH"], visits["MA_KHUVUC"]
+    out["day_in"], out["day_out"] = visits["day_in"], visits["day_out"]
+    arrival = to_days(visits["day_in"])
+    closed = (arrival.dt.dayofweek >= 5) | arrival.isin(pd.to_datetime(days_off(arrival, {})))
+    out["clinic_hours"] = ~closed & visits["NGAY_VAO"].str[8:12].between("0700", "1659")
+    out["five_years"] = visits["NAM_NAM_LIEN_TUC"] != ""
+    out["veteran"] = visits["MA_THE_BHYT"].str.startswith(("CC", "CK"))
     out["forces"] = benefit.of_forces(visits)
     out["waived"] = visits["NGAY_MIEN_CCT"] != ""
     out["inpatient"] = visits["inpatient"]

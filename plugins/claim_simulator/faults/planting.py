@@ -12,7 +12,18 @@ from claim_rules.frames import ClaimTables
 from claim_simulator.catalogue import Catalogue
 from claim_simulator.deliveries import Damage
 from claim_simulator.facilities import COLUMNS, XML, Facility
-from claim_simulator.faults import arithmetic, card, chronology, clinical, dictionary, listing, money, rate, structure
+from claim_simulator.faults import (
+    arithmetic,
+    card,
+    chronology,
+    clinical,
+    dictionary,
+    entitlement,
+    listing,
+    money,
+    rate,
+    structure,
+)
 from claim_simulator.faults.claim import Claim, Fault, Sheets
 from claim_simulator.faults.facts import facts
 
@@ -20,7 +31,7 @@ TRUTH_COLUMNS = ["MA_CSKCB", "MA_LK", "table", "line", "rule"]
 
 FAULTS: dict[str, Fault] = {
     rule: fault
-    for module in (structure, dictionary, card, rate, arithmetic, money, listing, chronology, clinical)
+    for module in (structure, dictionary, card, rate, entitlement, arithmetic, money, listing, chronology, clinical)
     for rule, fault in module.FAULTS.items()
 }
 """How each rule's fault is planted."""
@@ -35,7 +46,8 @@ class Planted:
     """A facility's claims with their faults.
 
     damage, copies: see deliveries; faulty: claims with a fault; truth: frame of TRUTH_COLUMNS; counts: planted faults
-    by rule; unknown, ends: what the card register must not know, or know otherwise (see reference.card_register).
+    by rule; unknown, ends: what the card register must not know, or know otherwise (see reference.card_register);
+    paid: whose ledger holds more than six months (reference.co_payments).
     """
 
     tables: ClaimTables
@@ -46,6 +58,7 @@ class Planted:
     counts: dict[str, int] = field(default_factory=dict)
     unknown: set[int] = field(default_factory=set)
     ends: dict[int, int] = field(default_factory=dict)
+    paid: set[int] = field(default_factory=set)
 
 
 class Plan:
@@ -103,6 +116,7 @@ def plant(
     size = len(tables.claims)
     pool = np.sort(rng.permutation(size)[: 300 + 4 * sum(share.values())])
     known = facts(tables.only(set(pool.tolist())))
+    known = known.assign(level=house.level, former=house.kind.former, points=house.kind.points or 0)
     chosen, twins = _choose(known, share, parts, rng)
     sub = tables.only(set(chosen))
     sheets = Sheets(sub)
@@ -110,7 +124,7 @@ def plant(
     refill: set[int] = set()
     for number in sorted(chosen):
         rule = chosen[number]
-        claim = Claim(number, sheets, lists, rng)
+        claim = Claim(number, sheets, lists, rng, (house.level, house.kind.former))
         ma_lk = claim.get("XML1", "MA_LK")
         found = [("XML1", None, REPEATED)] if rule == REPEATED else FAULTS[rule].plant(claim)
         truth += [(house.code, ma_lk, *row) for row in found]
@@ -123,6 +137,8 @@ def plant(
             out.unknown.add(number)
         if claim.card_end is not None:
             out.ends[number] = claim.card_end
+        if claim.six_months_paid:
+            out.paid.add(number)
         if claim.decision:
             sub.claims.loc[sub.claims["claim"] == number, "decision"] = claim.decision
     changed = sheets.tables()

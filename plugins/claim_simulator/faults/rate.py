@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from claim_simulator.faults.claim import Claim, Fault, Truth
+from claim_simulator.faults.entitlement import LISTED
 
 
 def _rate_too_high(claim: Claim) -> list[Truth]:
@@ -28,7 +29,13 @@ def _recoded(claim: Claim, code: str, rule: str) -> list[Truth]:
 
 
 def _central_outpatient(claim: Claim) -> list[Truth]:
-    return _recoded(claim, "3.1", "BEN-011")
+    found = _recoded(claim, "3.1", "BEN-011")
+    if claim.kind != (2, "central"):
+        found.append(("XML1", None, "BEN-018"))
+    registered = claim.get("XML1", "MA_CSKCB") in claim.get("XML1", "MA_DKBD").split(";")
+    if registered or claim.get("XML1", "MA_BENH_CHINH").startswith(LISTED[:4]):
+        found.append(("XML1", None, "BEN-019"))
+    return found
 
 
 def _not_insured(claim: Claim) -> list[Truth]:
