@@ -3,7 +3,7 @@
 The floor is what nobody who reads these files can do without: lxml's iterparse of the envelope, base64, and
 lxml.etree.fromstring of the same documents, and nothing else. Data are simulated claims of one facility; the record
 system's export is the same month of another facility. CPU is of this process; `record` also shows PostgreSQL's.
-Of written documents: `schema` is what judging by the XML Schemas adds to the floor, `read` from file to claim tables,
+Of written documents: `read` is from file to claim tables, `schema` what judging by the XML Schemas adds to the floor,
 `write` from claim tables to file.
 """
 
@@ -17,6 +17,7 @@ import json
 import os
 import platform
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -27,7 +28,9 @@ from importlib.metadata import version
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import pandas as pd
 import psutil
+import synthetic
 import validation
 from lxml import etree
 from rich.console import Console
@@ -35,10 +38,12 @@ from rich.table import Table
 
 from claim_pipeline import appraise, extract, respond, schema, transform, validate
 from claim_pipeline.extract import claim_xml
+from claim_pipeline.extract.result import Collected
 from claim_pipeline.reference import read_folder
 from claim_pipeline.store import embedded, open_store
 from claim_pipeline.transform.submission import write_submission
 from claim_pipeline.workspace import Delivery, Workspace
+from claim_rules.frames import ClaimTables
 from claim_simulator import simulate
 
 REPOSITORY = Path(__file__).parents[1]
@@ -50,7 +55,12 @@ SEED = 20260701
 LAYOUT = "3176"
 JUDGED_TIMES = 4
 WRITTEN = "XML 3176, written"
-"""Data of the row that is no stage: claims without a planted fault, judged by the XML Schemas."""
+"""Data of the rows that are no stages: claims without a planted fault in one file, about 27 KB of it each."""
+HEAVY = f"{WRITTEN}, heavy"
+"""The same with so many lines that a claim takes about 62 KB."""
+MIXED = "mixed forms"
+HEAVIER = 3  # times as many lines
+MEMORY_TIMES = (1, 100)  # of a thousand claims
 VALIDATION = "XML 3176, validation"
 """Data of the rows about validation: each beside Arrow masks that find the same rows (bench/validation.py)."""
 VIETNAM = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -72,6 +82,16 @@ class Measured:
     @property
     def claims_per_second(self) -> float:
         return self.claims / self.wall if self.wall else 0.0
+
+
+class Dropped:
+    """A sink of the reader that keeps nothing."""
+
+    def add(self, tables: ClaimTables) -> None:
+        pass
+
+    def add_findings(self, findings: pd.DataFrame) -> None:
+        pass
 
 
 class Bench:
@@ -117,31 +137,36 @@ class Bench:
             del rows["floor"]
         self.rows += rows.values()
 
-    def judge(self, data: str, files: list[Path], claims: int) -> None:
-        """Written documents: what judging by the XML Schemas adds to the floor of the same files, reading them to claim
-        tables, and writing those. Each is the least of several runs, by turns: the difference of two single runs would
-        mostly be noise."""
-        copy = files[0].with_name("copy.xml")
-        ways: dict[str, Callable[[Path], object]] = {
-            "floor": floor,
-            "schema": judged,
-            "read": claim_xml.read,
-            "write": lambda path: write_submission(copy, claim_xml.read(path).tables, "27001", "20260801", LAYOUT),
+    def judge(self, data: str, path: Path, claims: int) -> None:
+        """One claim file: reading it to claim tables beside the floor of the same file; of clean files also judging
+        by the XML Schemas (what it adds to the floor) and writing the tables. Each is the least of several runs by
+        turns: a difference of two single runs would mostly be noise."""
+        copy = path.with_name("copy.xml")
+        ways: dict[str, Callable[[], object]] = {
+            "floor": lambda: floor(path),
+            "read": lambda: claim_xml.read_into(
+                [path], Dropped(), inbox_facility=None, max_claims=claims, max_claim_mib=64
+            ),
         }
+        if MIXED not in data:
+            tables = claim_xml.read(path).tables
+            ways["schema"] = lambda: judged(path)
+            ways["write"] = lambda: write_submission(copy, tables, "27001", "20260801", LAYOUT)
         runs: dict[str, list[Measured]] = {stage: [] for stage in ways}
         for _ in range(JUDGED_TIMES):
             for stage, way in ways.items():
                 row = Measured(data, claims, stage)
                 with self.measured(row):
-                    for path in files:
-                        way(path)
+                    way()
                 runs[stage].append(row)
-        copy.unlink()
-        base, judging, read, both = (min(taken, key=lambda row: row.cpu) for taken in runs.values())
-        rows = [base, _without("schema", judging, base), read, _without("write", both, read)]
-        for row in rows:
+        copy.unlink(missing_ok=True)
+        rows = {stage: min(taken, key=lambda row: row.cpu) for stage, taken in runs.items()}
+        base = rows["floor"]
+        if "schema" in rows:
+            rows["schema"] = _without("schema", rows["schema"], base)
+        for row in rows.values():
             row.to_floor = row.cpu / base.cpu
-        self.rows += rows
+        self.rows += rows.values()
 
     def validate(self, files: list[Path], claims: int) -> None:
         """What validation costs beside Arrow masks that find the same rows: their CPU is the floor here."""
@@ -225,6 +250,40 @@ def deliveries(stage: Path, facility: int) -> list[Path]:
     return sorted(sorted((stage / "inbox").iterdir())[facility].iterdir())
 
 
+def written(home: Path, claims: int) -> dict[str, Path]:
+    """Files of the same claims, light and heavy, clean and in mixed forms."""
+    into = Collected()
+    files = deliveries(simulated(home, claims, 1, fault_rate=0), 0)
+    found = claim_xml.read_into(files, into, inbox_facility=None, max_claims=claims, max_claim_mib=64)
+    tables = into.extracted(found).tables
+    out: dict[str, Path] = {}
+    for data, times in ((WRITTEN, 1), (HEAVY, HEAVIER)):
+        clean, mixed = home / f"clean-{times}.xml", home / f"mixed-{times}.xml"
+        write_submission(clean, synthetic.heavier(tables, times), "27001", "20260801", LAYOUT)
+        synthetic.mixed(clean, mixed)
+        out |= {data: clean, f"{data}, {MIXED}": mixed}
+    return out
+
+
+def peak_memory(home: Path, console: Console) -> list[dict[str, object]]:
+    """Peak memory of the step `extract` in a process of its own, by the number of claims in one file."""
+    thousand = written(home, 1_000)[WRITTEN]
+    rows: list[dict[str, object]] = []
+    for times in MEMORY_TIMES:
+        many = home / "many.xml"
+        synthetic.repeated(thousand, times, many)
+        command = [sys.executable, str(REPOSITORY / "bench" / "memory.py"), "extract", str(many)]
+        path = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "plugins")])
+        done = subprocess.run(
+            command, env=os.environ | {"PYTHONPATH": path}, stdout=subprocess.PIPE, text=True, check=True
+        )
+        mib = round(int(done.stdout) / 1024, 1)
+        rows.append({"claims": times * 1_000, "file_mib": many.stat().st_size >> 20, "peak_mib": mib})
+        console.print(f"{times * 1_000:,} claims in one file: peak of {mib:,.0f} MiB while they are read")
+        many.unlink()
+    return rows
+
+
 def print_table(console: Console, rows: list[Measured]) -> None:
     table = Table(title="Giamdinh: CPU and throughput per stage")
     for head in ("data", "claims", "stage", "CPU s", "wall s", "claims/s", "database CPU s", "CPU : floor"):
@@ -246,7 +305,7 @@ def whole(rows: list[Measured]) -> list[Measured]:
     for key in dict.fromkeys((row.data, row.claims) for row in rows):
         mine = [row for row in rows if (row.data, row.claims) == key]
         out += mine
-        if key[0] in (WRITTEN, VALIDATION):
+        if key[0] == VALIDATION or key[0].startswith(WRITTEN):
             continue
         steps = [row for row in mine if row.stage != "floor"]
         floors = [row.cpu for row in mine if row.stage == "floor"]
@@ -263,6 +322,7 @@ def main() -> int:
     parser.add_argument("--sizes", type=int, nargs="*", default=SIZES, help="claims of the XML runs")
     parser.add_argument("--export", type=int, default=EXPORT_CLAIMS, help="claims of the record system's export")
     parser.add_argument("--home", type=Path, default=HOME, help="folder to work in; emptied before and after")
+    parser.add_argument("--memory", action="store_true", help="also the peak memory for 1,000 and 100,000 claims")
     parser.add_argument("--out", type=Path, default=RESULTS, help="file of the results")
     given = parser.parse_args()
     home: Path = given.home
@@ -275,12 +335,13 @@ def main() -> int:
         warm = simulated(home, 100, 2)
         for facility in (0, 1):
             bench.run("warm-up", deliveries(warm, facility), 100, read_folder(warm / "reference"))
-        written = deliveries(simulated(home, given.export, 1, fault_rate=0), 0)
-        bench.judge("warm-up", written[:1], given.export)
+        files_written = written(home, given.export)
         bench.rows.clear()
         export = simulated(home, given.export, 2)
         bench.run("EMR CSV", deliveries(export, 1), given.export, read_folder(export / "reference"))
-        bench.judge(WRITTEN, written, given.export)
+        for data, path in files_written.items():
+            console.print(f"{data}: {path.stat().st_size / given.export / 1000:,.1f} KB per claim", style="dim")
+            bench.judge(data, path, given.export)
         for claims in given.sizes:
             stage = simulated(home, claims, 1)
             files = deliveries(stage, 0)
@@ -290,6 +351,7 @@ def main() -> int:
             bench.run("XML 3176", files, claims, read_folder(stage / "reference"))
         bench.validate(files, max(given.sizes))
         rows = whole(bench.rows)
+        memory = peak_memory(home, console) if given.memory else []
     finally:
         bench.store.close()
         embedded.stop(home)
@@ -305,6 +367,7 @@ def main() -> int:
             | {"claims_per_second": round(row.claims_per_second, 1)}
             for row in rows
         ],
+        "memory": memory,
     }
     given.out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     shutil.rmtree(home, ignore_errors=True)

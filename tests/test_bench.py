@@ -35,10 +35,11 @@ def test_every_stage_is_measured_beside_the_floor(tmp_path: Path):
     assert [row["stage"] for row in rows if row["data"] == "EMR CSV"] == [*steps, "all stages"]
     assert [row["stage"] for row in rows if row["data"] == "XML 3176, written"] == [
         "floor",
-        "schema",
         "read",
+        "schema",
         "write",
     ]
+    assert [row["stage"] for row in rows if row["data"] == "XML 3176, written, heavy, mixed forms"] == ["floor", "read"]
     assert [row["stage"] for row in rows if row["data"] == "XML 3176, validation"] == [
         "read",
         "masks",
