@@ -116,3 +116,13 @@ def test_the_rule_book_is_shown_with_cases() -> None:
     assert "Mức hưởng không cao hơn quy định" in done.stdout
     assert "rate 100 on one line where 80 is due" in done.stdout
     assert giamdinh("rules", "XXX-999").returncode == 2
+
+
+def test_expectations_are_counted_and_written(tmp_path: Path) -> None:
+    done = giamdinh("expectations", "--out", tmp_path / "suites")
+    assert done.returncode == 0, done.stderr
+    head, _, _, _, *lines = done.stdout.splitlines()
+    assert head.startswith("Các kỳ vọng · expectations")
+    assert len(lines) == 50
+    assert lines[0].split()[:3] == ["XML1", "4210", "40"]
+    assert sum(1 for _ in (tmp_path / "suites").rglob("*.yaml")) == 51

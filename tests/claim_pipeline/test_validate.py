@@ -68,7 +68,7 @@ def corrupt(tables: ClaimTables) -> None:
         ("XML1", 3, 1, "HO_TEN", ""),
         ("XML1", 3, 1, "NGAY_RA", "202413010800"),
         ("XML1", 4, 1, "NGAY_SINH", "202507010000"),
-        ("XML1", 4, 1, "GIOI_TINH", "7"),
+        ("XML1", 4, 1, "KET_QUA_DTRI", "9"),
         ("XML2", 4, 2, "MA_LK", "LK3"),
         ("XML2", 5, 1, "SO_LUONG", "1,5"),
         ("XML2", 5, 2, "DON_GIA", "1.0001"),
