@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from claim_rules import cases, catalogue
+from claim_rules import cases, catalogue, law
 
 SEVERITY = {
     "reject_claim": ("từ chối cả hồ sơ", "rejects the claim"),
@@ -42,7 +42,24 @@ def markdown() -> str:
     ]
     for rule in catalogue.book().values():
         parts += [f"## {rule.id}", "", *_describe(rule, bullets=True)[1:], ""]
-    return "\n".join(parts)
+    return "\n".join([*parts, *_options()])
+
+
+def _options() -> list[str]:
+    """Where the sources of the law disagree: the choices, and the default."""
+    out = [
+        "## Lựa chọn · options",
+        "",
+        "Những điểm các nguồn chưa thống nhất. Hợp đồng có thể chọn khác (`options`); báo cáo nào cũng ghi rõ. "
+        "Where the sources disagree: a contract may choose otherwise, and each report says what it was made with.",
+        "",
+    ]
+    for name, entry in law.load("options")["options"].items():
+        out += [f"- `{name}`: {entry['about_vi']} · {entry['about']}. Nguồn · source: {entry['source']}."]
+        for choice, meaning in entry["choices"].items():
+            default = " (mặc định · default)" if choice == entry["default"] else ""
+            out.append(f"  - `{choice}`{default}: {meaning}")
+    return [*out, ""]
 
 
 def _describe(rule: catalogue.Rule, *, bullets: bool = False) -> list[str]:

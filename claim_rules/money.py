@@ -74,7 +74,7 @@ def rate_text(number: int) -> str:
 def rate_texts(numbers: pd.Series) -> pd.Series:
     """Rates in 1/100 percent as the XML writes them (NA becomes "")."""
     known = {int(value): rate_text(int(value)) for value in numbers.dropna().unique()}
-    return numbers.astype("object").map(known).fillna("").astype("str")
+    return numbers.map(known).astype("object").fillna("").astype("str")
 
 
 def product(*factors: Ints | pd.Series | int, divisor: int) -> Ints:

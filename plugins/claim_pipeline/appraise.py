@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from claim_pipeline import signature
+from claim_pipeline import contracts, signature
 from claim_pipeline.errors import GiamdinhError
 from claim_pipeline.workspace import Delivery, Workspace
-from claim_rules import catalogue, engine, outcome
+from claim_rules import catalogue, engine, options, outcome
 from claim_rules.findings import concat
 from claim_rules.money import amount_text
 from claim_rules.reference import Reference, missing
@@ -56,8 +56,9 @@ def run(
         history=history,
         signature=signed,
         on_error=_log_error,
+        contract=contracts.terms(delivery.MA_CSKCB),
     )
-    completed = catalogue.complete(appraisal.findings, tables)
+    completed = catalogue.complete(appraisal.findings, tables, appraisal.contract)
     known = None if missing(reference, CERTIFICATES) else reference["certificates"]
     result = outcome.fold(tables, appraisal, completed, signature_reasons=signed.reasons(known))
     ws.write_frame("findings", result.findings)
@@ -165,6 +166,16 @@ def _by_claim(frame: pd.DataFrame, rows: list[dict[str, Any]]) -> dict[int, list
     return out
 
 
+def _what_if(result: outcome.Outcome) -> dict[int, list[dict[str, str]]]:
+    """What would be approved of a claim by another choice of an option, by claim."""
+    out: dict[int, list[dict[str, str]]] = {}
+    for claim, option, choice, approved in result.what_if[["claim", "option", "choice", "approved"]].itertuples(
+        index=False, name=None
+    ):
+        out.setdefault(claim, []).append({"option": option, "choice": choice, "approved": amount_text(approved)})
+    return out
+
+
 def _report(delivery: Delivery, result: outcome.Outcome, appraisal: engine.Appraisal) -> Iterator[str]:
     """The report as pieces of JSON text, one claim after the other, so that a large delivery is never held twice."""
 
@@ -180,7 +191,9 @@ def _report(delivery: Delivery, result: outcome.Outcome, appraisal: engine.Appra
     ]
     of_lines = _by_claim(result.lines, lines)
     claims = result.claims
-    yield f'{{"schema": {dump(SCHEMA)},\n"rule_book": {dump(catalogue.version())},\n'
+    what_if = _what_if(result)
+    yield f'{{"schema": {dump(SCHEMA)},\n"rule_book": {dump(appraisal.contract.version())},\n'
+    yield f'"options": {dump(dict(options.resolve(appraisal.contract.options)))},\n'
     yield f'"delivery": {dump(_delivery(delivery))},\n"findings": {dump(of_delivery)},\n"claims": ['
     names = ["claim", "MA_LK", "outcome", "paperless", "paperless_reasons", "referral_reasons", *_MONEY]
     separator = "\n"
@@ -197,6 +210,7 @@ def _report(delivery: Delivery, result: outcome.Outcome, appraisal: engine.Appra
                 **dict(zip(_MONEY, map(amount_text, amounts), strict=True)),
                 "lines": of_lines.get(claim, []),
                 "findings": of_claim.get(claim, []),
+                **({"what_if": what_if[claim]} if claim in what_if else {}),
             }
         )
         separator = ",\n"

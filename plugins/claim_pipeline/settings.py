@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     trust: Path | None = Field(
         None, description="PEM file or folder of root certificates and CRLs; empty: signatures are trusted by nobody"
     )
+    contract: Path | None = Field(
+        None, description="YAML: rules off or of other severity, options of the law, payment methods; per facility"
+    )
     signature_policy: Path | None = Field(
         None, description="YAML: policy and profile of signatures per facility; empty: report, any profile"
     )

@@ -1,19 +1,19 @@
-"""The benefit law against the worked numbers, and against a second, naive implementation with Decimal."""
+"""The benefit law against the worked numbers. See test_benefit_twice.py for a second implementation of it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from claim_rules import benefit, law
+from claim_rules import benefit, law, options, outcome
+from claim_rules.benefit import exemption, stays, supplies
 from claim_rules.frames import ClaimTables
 from claim_rules.lines import build
 
@@ -238,140 +238,8 @@ def test_routes_that_a_person_must_decide(make_claims: MakeClaims, code: str, ki
     assert benefit.expected_rates(build(tables)).referral.tolist() == [reason]
 
 
-# --- the naive second implementation: one claim at a time, Decimal, no frames
-
-
-def r2(value: Decimal) -> Decimal:
-    return value.quantize(Decimal("0.01"), ROUND_HALF_UP)
-
-
-SALARY = [("20260701", 2_530_000), ("20240701", 2_340_000), ("20230701", 1_800_000), ("20190701", 1_490_000)]
-
-
-def naive_rate(head: Mapping[str, str], in_scope: Decimal) -> Decimal | None:
-    card, code = head["MA_THE_BHYT"], head["MA_DOITUONG_KCB"]
-    day_in, day_out = head["NGAY_VAO"][:8], head["NGAY_RA"][:8]
-    inpatient = head["MA_LOAI_KCB"] in ("03", "04", "09")
-    base = {"1": 100, "2": 100, "5": 100, "3": 95, "4": 80}[card[2]]
-    if day_out >= "20260101" and card[:3] in ("CN3", "LH4"):
-        base = 100
-    salary = next(value for start, value in SALARY if day_in >= start)
-    if in_scope < Decimal(salary) * 15 / 100:
-        base = 100
-    if code == "1.2":
-        return None if inpatient else Decimal(100)
-    if code in ("1.1", "1.3", "2"):
-        factor = Decimal(1)
-    elif code in ("1.13", "1.18"):
-        if inpatient:
-            return None
-        factor = Decimal("0.5") if day_out >= "20260701" else Decimal(0)
-    elif code == "3.1":
-        factor = Decimal("0.4") if inpatient else Decimal(0)
-    else:
-        return None
-    return base * factor
-
-
-def naive_line(row: Mapping[str, str], rate: Decimal, *, is_drug: bool) -> dict[str, Decimal]:
-    quantity = Decimal(row["SO_LUONG"])
-    if is_drug:
-        bv = r2(quantity * Decimal(row["DON_GIA"]))
-        bh = r2(quantity * Decimal(row["DON_GIA"]) * Decimal(row["TYLE_TT_BH"]) / 100)
-    else:
-        special = Decimal(row["TYLE_TT_DV"])
-        bv = r2(quantity * Decimal(row["DON_GIA_BV"]) * special / 100)
-        bh = r2(quantity * Decimal(row["DON_GIA_BH"]) * special / 100 * Decimal(row["TYLE_TT_BH"]) / 100)
-    if row["PHAM_VI"] == "2":
-        bh = Decimal("0.00")
-    fund = r2(bh * rate / 100)
-    co_payment, own = bh - fund, max(bv - bh, Decimal(0))
-    other = Decimal(row.get("T_NGUONKHAC_NSNN") or 0)
-    left = other if 0 < other < bv else Decimal(0)
-    parts = []
-    for part in (own, co_payment, fund):
-        taken = min(left, part)
-        left -= taken
-        parts.append(part - taken)
-    return {"BV": bv, "BH": bh, "BNTT": parts[0], "BNCCT": parts[1], "BHTT": parts[2], "NK": other}
-
-
-@st.composite
-def random_claim(draw: st.DrawFn) -> dict[str, Any]:
-    day = draw(st.sampled_from(["20240630", "20240701", "20251231", "20260101", "20260630", "20260701"]))
-    head = visit(
-        MA_THE_BHYT=draw(st.sampled_from(["GD4", "HC3", "TE1", "CN3", "LH4", "HT5"])) + "272700000001",
-        MA_DOITUONG_KCB=draw(st.sampled_from(["1.1", "1.2", "1.3", "1.13", "1.18", "2", "3.1"])),
-        MA_LOAI_KCB=draw(st.sampled_from(["01", "03", "04", "07", "09"])),
-        NGAY_VAO=day + "0800",
-        NGAY_RA=day + "1700",
-    )
-    if day < "20250101" and head["MA_DOITUONG_KCB"] in ("1.13", "1.18"):
-        head["MA_DOITUONG_KCB"] = "1.1"
-    price = st.integers(1, 2_000_000_000).map(lambda value: f"{value // 1000}.{value % 1000:03d}")
-    quantity = st.integers(1, 300_000).map(lambda value: f"{value // 1000}.{value % 1000:03d}")
-    support = st.one_of(st.none(), st.integers(0, 10**7).map(lambda value: f"{value // 100}.{value % 100:02d}"))
-    common = {
-        "SO_LUONG": quantity,
-        "TYLE_TT_BH": st.sampled_from(["0", "30", "50", "100"]),
-        "PHAM_VI": st.sampled_from(["1", "1", "1", "2"]),
-        "T_NGUONKHAC_NSNN": support,
-    }
-    drugs = st.fixed_dictionaries({**common, "DON_GIA": price})
-    services = st.fixed_dictionaries(
-        {
-            **common,
-            "DON_GIA_BV": price,
-            "DON_GIA_BH": price,
-            "TYLE_TT_DV": st.sampled_from(["0", "10", "30", "33", "50", "80", "100"]),
-        }
-    )
-    return {
-        "XML1": head,
-        "XML2": [drug(1, 1, **row) for row in draw(st.lists(drugs, max_size=4))],
-        "XML3": [service(1, **row) for row in draw(st.lists(services, min_size=1, max_size=4))],
-    }
-
-
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(random_claim(), min_size=1, max_size=12))
-def test_the_law_agrees_with_a_naive_second_implementation(
-    make_claims: MakeClaims, claims: list[dict[str, Any]]
-) -> None:
-    filled = benefit.fill_amounts(make_claims(claims))
-    expected = benefit.expected_rates(build(filled))
-    by_line = build(filled).lines
-    for number, claim in enumerate(claims):
-        in_scope = sum(
-            (
-                naive_line(row, Decimal(0), is_drug=name == "XML2")["BH"]
-                for name in ("XML2", "XML3")
-                for row in claim[name]
-            ),
-            Decimal(0),
-        )
-        rate = naive_rate(claim["XML1"], in_scope)
-        mine = expected.rate[by_line["claim"] == number]
-        if rate is None:
-            assert mine.isna().all()
-            assert expected.referral[number] == benefit.ROUTE_NO_FACTOR
-            continue
-        assert [Decimal(int(value)) / 100 for value in mine] == [rate] * len(mine)
-        total = Decimal(0)
-        for name in ("XML2", "XML3"):
-            if not claim[name]:
-                continue
-            frame = filled[name][filled[name]["claim"] == number]
-            for place, row in enumerate(claim[name]):
-                line = naive_line(row, rate, is_drug=name == "XML2")
-                one = ClaimTables(filled.claims, {name: frame})
-                assert _line(one, name, place) == line
-                total += line["BHTT"]
-        assert Decimal(filled["XML1"].loc[filled["XML1"]["claim"] == number, "T_BHTT"].iloc[0]) == total
-
-
 def test_law_files_state_source_and_confidence() -> None:
-    for name in ("base_salary", "small_visit"):
+    for name in ("base_salary", "small_visit", "copayment_cap", "supply_cap", "bed_rates"):
         for entry in law.load(name)["values"].values():
             assert entry["source"]
             assert entry["confidence"] in {"high", "medium", "low"}
@@ -380,3 +248,144 @@ def test_law_files_state_source_and_confidence() -> None:
         None,
         2_340_000,
     ]
+
+
+@pytest.mark.parametrize("day", ["2023-06-30", "2023-07-01", "2024-07-01", "2026-07-01"])
+def test_months_of_the_base_salary(day: str) -> None:
+    example, at = EXAMPLES[f"thr_{day}"], day.replace("-", "")
+    assert Decimal(law.parameter("copayment_cap").at(at) * law.parameter("base_salary").at(at)) == Decimal(
+        example["six"]
+    )
+    assert Decimal(int(supplies.cap(pd.Series([at])).iloc[0])) / 100 == Decimal(example["vtyt45"])
+
+
+def _room(rows: list[tuple[str, str, str]], day: str) -> pd.DataFrame:
+    """rows: first and last day of a period and what was paid in it."""
+    paid = pd.DataFrame(rows, columns=["TU_NGAY", "DEN_NGAY", "T_BNCCT"]).assign(MA_THE_BHYT="C")
+    asked = pd.DataFrame({"card": ["C"], "day": [day], "until": [day]})
+    return exemption.room(exemption.ledger(paid), asked)
+
+
+def test_the_line_that_crosses_six_months() -> None:
+    example = EXAMPLES["D1"]
+    room = _room([("20250101", "20250731", example["paid"])], "20250810").iloc[0]
+    left = exemption.remaining(int(room["left"]), int(room["old"]))
+    assert Decimal(left) / 100 == Decimal(example["patient"])
+    assert Decimal(int(example["visit_co"]) * 100 - left) / 100 == Decimal(example["fund_extra"])
+
+
+def test_what_was_paid_counts_in_months_of_its_salary() -> None:
+    room = _room([("20260101", "20260630", "9360000")], "20260801").iloc[0]  # 4 months of 2,340,000
+    assert Decimal(exemption.remaining(int(room["left"]), int(room["old"]))) / 100 == Decimal(
+        EXAMPLES["D2"]["remaining"]
+    )
+    assert int(room["left"]) / int(room["old"]) / 100 / 2_530_000 == 6 - int(EXAMPLES["D2"]["months"])
+
+
+def _supply(price: int, **changes: Any) -> dict[str, Any]:
+    return service(price, **{"MA_NHOM": "10", "MA_VAT_TU": "N01", "GOI_VTYT": "G1", "MUC_HUONG": "80", **changes})
+
+
+def test_a_package_of_supplies_is_capped_pro_rata(make_claims: MakeClaims) -> None:
+    rows = [_supply(80_000_000), _supply(45_000_000), _supply(1_000_000, GOI_VTYT="G2")]
+    filled = benefit.fill_amounts(make_claims([{"XML1": visit(), "XML3": rows}]))["XML3"]
+    example = EXAMPLES["E1"]
+    assert [Decimal(value) for value in filled["THANH_TIEN_BH"][:2]] == list(map(Decimal, example["alloc"]))
+    assert filled["THANH_TIEN_BH"].iloc[2] == "1000000.00"
+    assert sum(map(Decimal, filled["T_BNTT"][:2])) == Decimal(example["excess"])
+    assert sum(map(Decimal, filled["T_BHTT"][:2])) == Decimal(example["bhtt80"])
+    assert sum(map(Decimal, filled["T_BNCCT"][:2])) == Decimal(example["co80"])
+
+
+def test_the_other_reading_caps_what_the_fund_pays(make_claims: MakeClaims) -> None:
+    tables = make_claims([{"XML1": visit(), "XML3": [_supply(80_000_000), _supply(45_000_000)]}])
+    filled = benefit.fill_amounts(tables, {"supply_cap": "B"})["XML3"]
+    claims = build(benefit.fill_amounts(tables, {"supply_cap": "B"}))
+    paid = supplies.capped(claims, claims.lines["T_BHTT"])
+    assert sum(map(Decimal, filled["T_BHTT"])) == Decimal(EXAMPLES["E2"]["modeB_uncapped80"])
+    assert Decimal(int(paid.sum())) / 100 == Decimal(EXAMPLES["E2"]["paidB"])
+
+
+def test_a_package_adds_up_to_its_cap_whatever_the_shares(make_claims: MakeClaims) -> None:
+    rows = [_supply(50_000_000), _supply(33_333_333), _supply(41_111_111)]
+    filled = benefit.fill_amounts(make_claims([{"XML1": visit(), "XML3": rows}]))["XML3"]
+    assert sum(map(Decimal, filled["THANH_TIEN_BH"])) == Decimal(EXAMPLES["E1"]["cap"])
+
+
+def test_further_stents() -> None:
+    rank = pd.Series([0, 1, 2, 3])
+    assert supplies.stent_share(rank).tolist() == [100, 50, 0, 0]
+    assert supplies.stent_share(rank, {"second_stent": "as-package"}).tolist() == [100] * 4
+
+
+def _minutes(text: str) -> int:
+    return int(pd.Timestamp(f"{text[:8]}T{text[8:]}").timestamp() // 60)
+
+
+@pytest.mark.parametrize("name", [name for name in EXAMPLES if name.startswith("F_")])
+def test_bed_days(name: str) -> None:
+    _, admitted, discharged, longer = name.split("_")
+    days = stays.bed_days(np.array([_minutes(admitted)]), np.array([_minutes(discharged)]), np.array([longer == "1"]))
+    assert days.tolist() == [EXAMPLES[name]["days"]]
+
+
+def test_exam_ladder_by_rank() -> None:
+    paid = [Decimal(50_600) * int(share) / 10_000 for share in stays.exam_share(np.arange(6))]
+    assert paid == list(map(Decimal, EXAMPLES["G"]["paid"]))
+
+
+def test_support_to_the_facility(make_claims: MakeClaims) -> None:
+    row = drug(1, 10_000_000, TYLE_TT_BH=50, MUC_HUONG=80, T_NGUONKHAC_NSNN="3000000", THANH_TIEN_BH="3500000.00")
+    filled = benefit.fill_amounts(make_claims([{"XML1": visit(), "XML2": [row]}]))
+    line, example = _line(filled, "XML2"), _numbers(EXAMPLES["B5"])
+    assert {key: line[key] for key in ("BV", "BH", "BHTT", "BNCCT", "BNTT")} == {
+        key: example[key] for key in ("BV", "BH", "BHTT", "BNCCT", "BNTT")
+    }
+
+
+def test_an_approved_price_below_the_claimed_one(make_claims: MakeClaims) -> None:
+    tables = benefit.fill_amounts(make_claims([{"XML1": visit(), "XML2": [drug(20, 5_500, MUC_HUONG=80)]}]))
+    assert _line(tables, "XML2") == _numbers(EXAMPLES["H1"]["claimed"])
+    price = pd.DataFrame({"line_index": [0], "correct_field": "DON_GIA_BH", "correct_value": [5_000_000]})
+    allowed = outcome.allowed_amounts(build(tables), price.astype({"correct_value": "Int64"})).iloc[0]
+    assert Decimal(int(allowed["in_scope"])) / 100 == Decimal(EXAMPLES["H1"]["allowed"]["BH"])
+    assert Decimal(8_800_000 - int(allowed["fund"])) / 100 == Decimal(EXAMPLES["H1"]["rejected"])
+
+
+def test_days_of_grace_follow_the_card_that_ended_last(make_claims: MakeClaims) -> None:
+    head = visit(
+        MA_THE_BHYT="HN2272700000001;GD4272700000001",
+        GT_THE_TU="20240101;20250601",
+        GT_THE_DEN="20250531;20250810",
+        NGAY_VAO="202508080800",
+        NGAY_RA="202509010800",
+        MA_LOAI_KCB="03",
+    )
+    rows = [service(500_000, NGAY_YL=f"{day}0800") for day in ("20250810", "20250811", "20250825", "20250826")]
+    rates = benefit.expected_rates(build(benefit.fill_amounts(make_claims([{"XML1": head, "XML3": rows}])))).rate
+    assert (rates // 100).tolist() == [80, 80, 80, 100]  # later lines have no card: other rules speak of them
+
+
+def test_a_waiver_ends_with_its_year(make_claims: MakeClaims) -> None:
+    rows = [service(500_000, NGAY_YL="202512310800"), service(500_000, NGAY_YL="202601010800")]
+    head = visit(NGAY_MIEN_CCT="20251201", NGAY_VAO="202512300800", NGAY_RA="202601020800", MA_LOAI_KCB="03")
+    filled = benefit.fill_amounts(make_claims([{"XML1": head, "XML3": rows}]))
+    assert filled["XML3"]["MUC_HUONG"].tolist() == ["100", "80"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "small"),
+    [({}, False), ({"small_visit_day": "NGAY_RA"}, True), ({"small_visit_base": "full-price"}, False)],
+)
+def test_options_of_the_15_percent_test(make_claims: MakeClaims, chosen: dict[str, str], small: bool) -> None:
+    # 360,000 is above 15 % of the salary on arrival and below that on discharge, when it had risen
+    head = visit(NGAY_VAO="202606300800", NGAY_RA="202607010800", MA_LOAI_KCB="03")
+    tables = benefit.fill_amounts(make_claims([{"XML1": head, "XML2": [drug(1, 720_000, TYLE_TT_BH=50)]}]))
+    expected = benefit.expected_rates(build(tables), chosen)
+    assert expected.small.tolist() == [small]
+
+
+def test_an_option_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ValueError, match="supply_cap"):
+        options.resolve({"supply_cap": "C"})
+    assert set(options.defaults()) == set(law.load("options")["options"])

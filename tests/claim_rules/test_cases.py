@@ -33,6 +33,9 @@ def test_case(case: cases.WorkedCase) -> None:
     if "skipped" in case.expect:
         skipped = {entry["rule"]: entry["needs"] for entry in appraisal.skipped}
         assert {rule: skipped.get(rule) for rule in case.expect["skipped"]} == case.expect["skipped"]
+    if "what_if" in case.expect:
+        told = result.what_if.assign(approved=result.what_if["approved"].map(amount_text)).drop(columns="claim")
+        assert told.to_dict("records") == case.expect["what_if"]
     if "referral_reasons" in case.expect:
         assert json.loads(claims["referral_reasons"].iloc[0]) == case.expect["referral_reasons"]
     assert (claims["requested"] == claims["approved"] + claims["refused"]).all()

@@ -16,7 +16,10 @@ from claim_rules.findings import findings
 from claim_rules.frames import ClaimTables
 
 RULES = [rule for rule in catalogue.book().values() if rule.level in ("line", "claim", "cross-claim")]
-FIELDS = {"XML2": ["DON_GIA_BH", "MUC_HUONG", "THANH_TIEN_BH", "T_BHTT"], "XML3": ["SO_LUONG", "TYLE_TT_BH", "T_NGUONKHAC"]}
+FIELDS = {
+    "XML2": ["DON_GIA_BH", "MUC_HUONG", "THANH_TIEN_BH", "T_BHTT"],
+    "XML3": ["SO_LUONG", "TYLE_TT_BH", "T_NGUONKHAC"],
+}
 
 
 def base(count: int = 2) -> ClaimTables:
@@ -39,6 +42,10 @@ def fold(tables: ClaimTables, found: pd.DataFrame, referrals: list[tuple[int, st
     return outcome.fold(tables, appraisal, catalogue.complete(found, tables), signature_reasons=["unsigned"])
 
 
+def claim_totals(result: outcome.Outcome) -> pd.Series:
+    return result.claims.set_index("claim")["requested"]
+
+
 @st.composite
 def any_findings(draw: st.DrawFn) -> list[dict[str, Any]]:
     rows = []
@@ -52,6 +59,8 @@ def any_findings(draw: st.DrawFn) -> list[dict[str, Any]]:
             if severity == "adjust_amount":
                 row["correct_field"] = draw(st.sampled_from([name for names in FIELDS.values() for name in names]))
                 row["correct_value"] = draw(st.one_of(st.none(), st.integers(0, 10**9)))
+        elif severity == "adjust_amount" and draw(st.booleans()):
+            row |= {"correct_field": outcome.CLAIM, "correct_value": draw(st.integers(0, 10**8))}
         rows.append(row)
     return rows
 
@@ -60,6 +69,7 @@ def any_findings(draw: st.DrawFn) -> list[dict[str, Any]]:
 @given(any_findings(), st.booleans())
 def test_amounts_always_add_up(rows: list[dict[str, Any]], asked: bool) -> None:
     result = fold(TABLES, findings(rows), [(0, "route-unknown")] if asked else [])
+    assert (result.what_if["approved"] <= claim_totals(result).loc[result.what_if["claim"]].to_numpy()).all()
     for frame in (result.lines, result.claims):
         assert (frame["requested"] == frame["approved"] + frame["refused"]).all()
         assert (frame[["requested", "approved", "refused"]] >= 0).all().all()
@@ -90,6 +100,36 @@ def test_corrections_are_applied_together_not_summed() -> None:
     line = result.lines.iloc[0]
     assert line["refused"] == line["requested"] == 8_800_000
     assert result.findings["amount_refused"].tolist() == [8_800_000, 8_800_000]
+
+
+def _ruling(fields: dict[int, tuple[str, int]], **finding: Any) -> outcome.Outcome:
+    """A finding of the whole first claim that corrects lines (index -> field, value)."""
+    found = findings([{"claim": 0, "rule": "BEN-016", "table": "XML1", **finding}])
+    rows = [("BEN-016", line, name, value) for line, (name, value) in fields.items()]
+    made = pd.DataFrame(rows, columns=["rule", "line_index", "correct_field", "correct_value"])
+    told = pd.DataFrame({"claim": pd.Series([], dtype="int64"), "reason": pd.Series([], dtype="str")})
+    numbers = engine.build(TABLES)
+    appraisal = engine.Appraisal(found, told, numbers, [], [], [], made.astype({"correct_value": "Int64"}))
+    return outcome.fold(TABLES, appraisal, catalogue.complete(found, TABLES), signature_reasons=[])
+
+
+def test_a_finding_of_the_claim_corrects_its_lines() -> None:
+    result = _ruling({0: ("MUC_HUONG", 4_000), 1: ("MUC_HUONG", 4_000)})
+    assert result.lines["refused"].tolist()[:3] == [4_400_000, 2_024_000, 0]
+    assert result.findings["amount_refused"].tolist() == [6_424_000]
+    assert result.claims["refused"].tolist() == [6_424_000, 0]
+
+
+def test_a_finding_that_only_warns_corrects_nothing() -> None:
+    result = _ruling({0: ("MUC_HUONG", 4_000)}, severity="warn")
+    assert result.claims["refused"].tolist() == [0, 0]
+    assert result.findings["amount_refused"].tolist() == [0]
+
+
+def test_a_claim_is_paid_at_most_its_cap() -> None:
+    result = _ruling({}, correct_field=outcome.CLAIM, correct_value=10_000_000)
+    assert result.claims["approved"].tolist()[0] == 10_000_000
+    assert result.findings["amount_refused"].tolist() == [result.claims["requested"].tolist()[0] - 10_000_000]
 
 
 def test_an_unreadable_claim_is_rejected_and_counted() -> None:
