@@ -8,7 +8,7 @@ export PYTHON UV_VERSION
 export PYTHONPATH := $(CURDIR):$(CURDIR)/plugins
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test fuzz check format bench lock schemas settings-table rule-book clean
+.PHONY: help demo up down test fuzz check format bench lock schemas settings-table rule-book suites clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -52,6 +52,9 @@ settings-table: .venv/runtime.stamp ## writes docs/settings.md from the settings
 
 rule-book: .venv/runtime.stamp ## writes docs/rule-book.md from the rules and their cases
 	@$(BIN)/giamdinh rules --markdown > docs/rule-book.md
+
+suites: .venv/runtime.stamp ## writes what is expected of each table (claim_rules/expectations/suites) from the dictionary
+	@$(BIN)/giamdinh expectations --out claim_rules/expectations/suites
 
 # `make lock UPGRADE=--upgrade` also moves to newer versions.
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet pyproject.toml --python-version 3.11 \

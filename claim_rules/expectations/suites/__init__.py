@@ -23,7 +23,7 @@ from claim_rules.expectations.fields import (
 )
 from claim_rules.expectations.relations import ONE_CLAIM, Relation, relations
 
-_HEAD = "# Made from the dictionary by `giamdinh expectations --out`; do not edit. Days are those of NGAY_RA.\n"
+_HEAD = "# Made from the dictionary by `make suites`; do not edit. Days are those of NGAY_RA.\n"
 
 
 def names() -> Iterator[tuple[str, str]]:

@@ -21,7 +21,7 @@ def test_the_files_are_current() -> None:
     made = dict(suites.texts())
     assert set(written) == set(made)
     old = [name for name in made if written[name] != made[name]]
-    assert not old, f"run `giamdinh expectations --out {FOLDER}`: {old}"
+    assert not old, f"run `make suites`: {old}"
 
 
 def test_every_table_of_every_decision_has_a_suite_with_all_its_fields() -> None:
