@@ -63,6 +63,8 @@ class Case:
     signature: Signature = field(default_factory=Signature)
     contract: Contract = field(default_factory=Contract)
     everything: Shared | None = None
+    kept: dict[str, Any] = field(default_factory=dict)
+    """What one rule worked out and another may use again."""
 
     @property
     def visits(self) -> pd.DataFrame:
@@ -83,6 +85,12 @@ class Case:
 
     def text(self, name: str) -> pd.Series:
         """An element of XML2 and XML3 as text, "" where blank or absent (str, aligned with lines)."""
+        if f"text {name}" not in self.kept:
+            self.kept[f"text {name}"] = self._text(name)
+        kept: pd.Series = self.kept[f"text {name}"]
+        return kept
+
+    def _text(self, name: str) -> pd.Series:
         lines = self.lines
         out = pd.Series("", index=lines.index, dtype="str")
         for table in LINE_TABLES:

@@ -20,6 +20,13 @@ def facilities(case: Case) -> pd.DataFrame:
 
     A facility that the register does not know has "" and NA. Of several rows the first counts.
     """
+    if "facilities" not in case.kept:
+        case.kept["facilities"] = _facilities(case)
+    kept: pd.DataFrame = case.kept["facilities"]
+    return kept
+
+
+def _facilities(case: Case) -> pd.DataFrame:
     visits = case.visits
     wanted = visits[["MA_CSKCB"]].assign(day=visits["day_out"])
     rows = rows_on(wanted, case.reference["facilities"], {"MA_CSKCB": "MA_CSKCB"}).drop_duplicates("index")

@@ -123,15 +123,17 @@ def not_a_veteran(case: Case) -> pd.DataFrame:
     Which wound was certified stands in no file, so the disease is not looked at.
     """
     lines = case.lines
+    where = case.text("VET_THUONG_TP") == "1"
+    if not where.any():
+        return line_findings("BEN-025", lines, where)
     groups = "|".join(law.load("veterans")["codes"])
     veteran = case.visits["MA_THE_BHYT"].str.contains(rf"(?:^|;)\s*(?:{groups})", regex=True)
-    where = (case.text("VET_THUONG_TP") == "1") & ~lines["claim"].map(veteran).astype("bool")
+    where &= ~lines["claim"].map(veteran).astype("bool")
     right = pd.Series(pd.NA, index=lines.index, dtype="Int64")
-    if where.any():
-        lists = ((DRUGS, listed_drug_rates), (SUPPLIES, listed_supply_rates), (SERVICES, listed_service_rates))
-        for needs, listed in lists:
-            if not missing(case.reference, needs):
-                right = right.fillna(listed(case))
+    lists = ((DRUGS, listed_drug_rates), (SUPPLIES, listed_supply_rates), (SERVICES, listed_service_rates))
+    for needs, listed in lists:
+        if not missing(case.reference, needs):
+            right = right.fillna(listed(case))
     return line_findings(
         "BEN-025",
         lines,

@@ -34,8 +34,9 @@ OTHER_CASES = ("7", "7.1", "7.2", "7.3", "7.4", "8", "9", "10")
 )
 def not_initial_level(case: Case) -> Ruling:
     """Code 1.2 at a facility whose level is known and not initial. That 1.2 gives 100 % is in the expected rate."""
-    place = routes.facilities(case)
-    where = (case.visits[CODE] == INITIAL) & ~place["level"].isin(["", "initial"])
+    where = case.visits[CODE] == INITIAL
+    if where.any():
+        where &= ~routes.facilities(case)["level"].isin(["", "initial"])
     return recoded("BEN-006", case, where, case.visits[CODE], CODE)
 
 
@@ -149,7 +150,9 @@ def registered_elsewhere(case: Case) -> Ruling:
     """Code 1.1 and no item of MA_DKBD is MA_CSKCB. Facilities with the same MA_DON_VI in facilities.csv (an optional
     column: parent and branches) are one unit."""
     visits = case.visits
-    where = (visits[CODE] == OWN) & (visits["MA_DKBD"] != "") & ~_registered_here(case)
+    where = (visits[CODE] == OWN) & (visits["MA_DKBD"] != "") & (visits["MA_DKBD"] != visits["MA_CSKCB"])
+    if where.any():
+        where &= ~_registered_here(case)
     return recoded("BEN-016", case, where, visits["MA_DKBD"], "MA_DKBD")
 
 
@@ -261,6 +264,9 @@ def hard_area(case: Case) -> Ruling:
     card = visits["MA_THE_BHYT"]
     minority = ~visits["MA_DANTOC"].isin(["", rules["majority"]])
     poor = card.str.startswith(tuple(rules["poor_groups"]))
+    where = visits[CODE] == rules["code"]
+    if not where.any():
+        return Ruling(claim_findings("BEN-020", visits, where))
     place = routes.facilities(case)
     granted = (
         visits["inpatient"]
@@ -268,7 +274,7 @@ def hard_area(case: Case) -> Ruling:
         & (minority | poor)
         & visits["MA_KHUVUC"].isin(rules["areas"])
     ) | card.str.startswith(tuple(rules["island_groups"]))
-    return recoded("BEN-020", case, (visits[CODE] == rules["code"]) & ~granted, visits[CODE], CODE)
+    return recoded("BEN-020", case, where & ~granted, visits[CODE], CODE)
 
 
 @rule(

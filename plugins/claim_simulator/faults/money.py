@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
+from claim_simulator.catalogue import NEW_SERVICE_PRICES
 from claim_simulator.faults.claim import Claim, Fault, Truth
 from claim_simulator.faults.facts import every_claim
 
@@ -139,9 +140,12 @@ def _odd_share(claim: Claim) -> list[Truth]:
 def _second_surgery(claim: Claim) -> list[Truth]:
     surgery = next(row for row in claim.rows("XML3") if claim.get("XML3", "MA_NHOM", row) == "8")
     row = claim.pick([row for row in claim.rows("XML3") if _full_procedure(claim, row)])
+    before, after = (claim.get("XML3", "NGAY_YL", at)[:8] for at in (row, surgery))
     for name in ("NGAY_YL", "NGAY_TH_YL", "NGAY_KQ", "NGUOI_THUC_HIEN"):
         claim.put("XML3", name, claim.get("XML3", name, surgery), row)
-    return [("XML3", row + 1, "RATE-005")]
+    # moved to a day on which the service was still cheaper
+    dear = [("XML3", row + 1, "PRICE-003")] if after < NEW_SERVICE_PRICES <= before else []
+    return [("XML3", row + 1, "RATE-005"), *dear]
 
 
 def _full_procedure(claim: Claim, row: int) -> bool:
