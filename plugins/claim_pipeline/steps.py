@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from claim_pipeline.archive import Archive
+    from claim_pipeline.extract.late import Earlier
+    from claim_pipeline.extract.result import Extracted
     from claim_pipeline.signature.trust import Trust
     from claim_pipeline.store import DeliveryRow
     from claim_pipeline.store.store import Store
@@ -275,7 +277,45 @@ def _step(step: str, row: DeliveryRow, ws: Workspace) -> None:
         step_on_files(step, ws, _reference(), history)
     else:
         # only codes that an export has in another form are told by reference data before the rules
-        step_on_files(step, ws, _reference() if step == "transform" and ws.has_frame("open-codes") else {})
+        reference = _reference() if step == "transform" and ws.has_frame("open-codes") else {}
+        step_on_files(step, ws, reference, earlier=_earlier(row) if step == "extract" else None)
+
+
+def _earlier(row: DeliveryRow) -> Earlier:
+    """Finds the newest claims that deliveries of the same facility brought before this one, as they were sent."""
+
+    def find(names: list[str]) -> dict[str, tuple[Extracted, int]]:
+        from claim_pipeline import extract
+
+        newest = _store().newest_before(row.id, names)
+        for other in _store().unanswered():  # not recorded yet, but before this one
+            if other.facility == row.facility and other.id < row.id and _still_on_its_way(other):
+                claims = _ready_and_extracted(other)
+                if claims is not None:
+                    mine = claims[claims["MA_LK"].isin(names) & claims["readable"]]
+                    for name, at in zip(mine["MA_LK"], mine["claim"], strict=True):
+                        newest[name] = max(newest.get(name, (0, 0)), (other.id, int(at)))
+        found: dict[int, Extracted] = {}
+        for delivery in {delivery for delivery, _ in newest.values()}:
+            other = _store().delivery(delivery)
+            found[delivery] = extract.again(_ready(other), _earlier(other))
+        return {name: (found[delivery], at) for name, (delivery, at) in newest.items()}
+
+    return find
+
+
+def _still_on_its_way(row: DeliveryRow) -> bool:
+    return row.repeat_of is None and row.progress != "quarantined" and _rank(row.progress) < _rank("recorded")
+
+
+def _ready_and_extracted(row: DeliveryRow) -> pd.DataFrame | None:
+    """The claims of a delivery that is on its way; None where it cannot be taken."""
+    ws = _ready(row)
+    try:
+        _catch_up(row, ws, "extract")
+    except Quarantined:
+        return None
+    return ws.read_frame("claims")
 
 
 def _on_files(step: str, row: DeliveryRow, ws: Workspace, actor: str) -> str:
@@ -321,15 +361,16 @@ def step_on_files(
     reference: Reference,
     history: dict[str, pd.DataFrame] | None = None,
     trust: Trust | None = None,
+    earlier: Earlier | None = None,
 ) -> None:
     """One of ON_FILES on one working folder. Raises Quarantined where the delivery as a whole cannot be taken.
 
-    history, trust: as appraise.run takes them.
+    history, trust: as appraise.run takes them; earlier: as extract.run.
     """
     if step == "extract":
         from claim_pipeline import extract
 
-        extract.run(ws)
+        extract.run(ws, earlier)
     elif step == "transform":
         from claim_pipeline import transform
 

@@ -16,6 +16,7 @@ from claim_pipeline.errors import Quarantined
 from claim_pipeline.extract.assemble import claims_of, orphans, structure
 from claim_pipeline.extract.columns import frame
 from claim_pipeline.extract.fitting import Fit, best_fit, key_of, names_known
+from claim_pipeline.extract.late import Earlier, Late, completed, earlier_claims
 from claim_pipeline.extract.profile import CARDS, KEY, Profiles, configured
 from claim_pipeline.extract.result import Extracted
 from claim_pipeline.extract.rows import Rows, rows_of
@@ -34,6 +35,7 @@ def read(
     *,
     inbox_facility: str | None = None,
     profiles: Profiles | None = None,
+    earlier: Earlier | None = None,
     max_claims: int = 200_000,
     max_unpacked: int = 8 << 30,
 ) -> Extracted:
@@ -41,12 +43,14 @@ def read(
     repeated in every line: one per MA_LK), with the rows of the other sheets that have its MA_LK (a repeated MA_LK:
     each of its claims has them all).
 
+    earlier: finds claims of earlier deliveries. Rows whose MA_LK is that of such a claim and not of an encounter of the
+    export come late: with what was sent then they are a new version of that claim, after the export's own claims.
     inbox_facility: MA_CSKCB of the inbox that it came through. profiles: those to choose from; None: the built-in ones.
     Columns that are not there are NA, blank cells "". Raises Quarantined where the delivery as a whole cannot be taken.
     """
     every = profiles or configured(None)
     with fitted(path, every, inbox_facility, max_unpacked) as (export, fit):
-        return _Reader(export, fit, inbox_facility, max_claims, every).read()
+        return _Reader(export, fit, inbox_facility, max_claims, every, earlier).read()
 
 
 @contextmanager
@@ -59,13 +63,20 @@ def fitted(path: Path, every: Profiles, facility: str | None, max_unpacked: int)
 
 class _Reader:
     def __init__(
-        self, export: Export, fit: Fit, inbox_facility: str | None, max_claims: int, profiles: Profiles
+        self,
+        export: Export,
+        fit: Fit,
+        inbox_facility: str | None,
+        max_claims: int,
+        profiles: Profiles,
+        earlier: Earlier | None,
     ) -> None:
         self.export = export
         self.fit = fit
         self.profile = fit.profile
         self.inbox_facility = inbox_facility
         self.max_claims = max_claims
+        self.earlier = earlier
         self.format = export.format
         self.chosen_by = "facility" if (inbox_facility or "") in profiles.of_facility else "headers"
         self.found: list[pd.DataFrame] = []
@@ -76,9 +87,11 @@ class _Reader:
     def read(self) -> Extracted:
         self._check_sheets()
         main = self.profile.claim_sheet
-        parts = self._parts(main)
-        visits = self._visits(next(rows for rows in parts if rows.part.table == "XML1"), main)
-        others = [(main, rows) for rows in parts if rows.part.table != "XML1"]
+        visits, others = None, []
+        if main in self.fit.sheets:
+            parts = self._parts(main)
+            visits = self._visits(next(rows for rows in parts if rows.part.table == "XML1"), main)
+            others = [(main, rows) for rows in parts if rows.part.table != "XML1"]
         for name in self.profile.sheets:
             if name != main and name in self.fit.sheets:
                 others += [(name, rows) for rows in self._parts(name)]
@@ -86,8 +99,19 @@ class _Reader:
             if rows.part.table == CARDS:
                 self.cards.append(rows.table.to_pandas())
         cards = pd.concat(self.cards, ignore_index=True) if self.cards else None
-        order = np.arange(visits.num_rows)
-        tables = {"XML1": _keyed(with_cards(visits, cards), order, np.ones_like(order))}
+        own = []
+        if visits is not None:
+            order = np.arange(visits.num_rows)
+            own.append(_keyed(with_cards(visits, cards), order, np.ones_like(order)))
+        lines = {
+            table: (mine[0][0], _together([rows for _, rows in mine]))
+            for table in dictionary.CLAIM_TABLES
+            if (mine := [(name, rows) for name, rows in others if rows.part.table == table and rows.table.num_rows])
+        }
+        late = self._late(own, [rows for _, rows in lines.values()])
+        if not own and late is None:
+            raise self._no_encounters()
+        tables = {"XML1": pd.concat([*own, *([late.tables["XML1"]] if late else [])], ignore_index=True)}
         claims, found = claims_of(
             tables["XML1"],
             inbox_facility=self.inbox_facility,
@@ -96,15 +120,17 @@ class _Reader:
             format=self.format,
         )
         self.found.append(found)
-        for table in dictionary.CLAIM_TABLES:
-            mine = [(name, rows) for name, rows in others if rows.part.table == table and rows.table.num_rows]
-            if mine:
-                joined = self._joined(_together([rows for _, rows in mine]), claims, mine[0][0], table)
-                if len(joined):
-                    tables[table] = joined
+        for table in dictionary.CLAIM_TABLES[1:]:
+            joined = self._joined(lines[table][1], claims, lines[table][0], table) if table in lines else None
+            if late is not None and table in late.tables:
+                joined = completed(table, joined, late.tables[table])
+            if joined is not None and len(joined):
+                tables[table] = joined
         self.found += structure(claims, tables)
         self.found.append(results_without_order(tables))
         open_codes = [_open_codes(name, tables[name]) for name in tables]
+        if late is not None and late.open_codes is not None:
+            open_codes.append(late.open_codes)
         tables = {
             name: tables[name].drop(columns=[c for c in tables[name].columns if c.startswith(_MARK)])
             for name in dictionary.CLAIM_TABLES
@@ -121,6 +147,7 @@ class _Reader:
                 "chosen_by": self.chosen_by,
                 "sheets": self.sheets,
                 "codes_repaired": self.repaired,
+                "claims_completed": late.count if late else 0,
             },
             open_codes=pd.concat(open_codes, ignore_index=True),
         )
@@ -134,10 +161,22 @@ class _Reader:
                 "Giữ mỗi bảng một lần rồi gửi lại",
                 "keep each sheet once and send it again",
             )
-        if self.fit.missing:
-            there = sorted({*(sheet.stem or "–" for sheet in self.export.sheets), *self.export.others})
-            xml_inside = any(name.lower().endswith(".xml") for name in self.export.others)
-            raise no_sheet_fits(", ".join(there[:20]) or "–", ", ".join(self.fit.missing), xml_inside=xml_inside)
+        if self.fit.missing and (self.earlier is None or not self.fit.sheets):
+            raise self._no_encounters()
+
+    def _no_encounters(self) -> Quarantined:
+        there = sorted({*(sheet.stem or "–" for sheet in self.export.sheets), *self.export.others})
+        xml_inside = any(name.lower().endswith(".xml") for name in self.export.others)
+        return no_sheet_fits(", ".join(there[:20]) or "–", ", ".join(self.fit.missing), xml_inside=xml_inside)
+
+    def _late(self, own: list[pd.DataFrame], lines: list[pa.Table]) -> Late | None:
+        """The earlier claims of lines that belong to no encounter of the export."""
+        if self.earlier is None or not lines:
+            return None
+        named = pd.concat([rows[KEY].to_pandas() for rows in lines]).str.strip()
+        known = own[0][KEY].str.strip() if own else named[:0]
+        names = sorted({*named.unique()} - {*known.unique(), ""})
+        return earlier_claims(names, self.earlier, len(known)) if names else None
 
     def _unknown(self) -> list[str]:
         found = [f"{sheet.stem or '–'}.*" for sheet in self.fit.rest]

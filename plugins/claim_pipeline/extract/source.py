@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from claim_pipeline.errors import Quarantined
 from claim_pipeline.extract.fhir import is_fhir_file
@@ -12,21 +12,26 @@ from claim_pipeline.extract.wrapping import claim_files, is_base64_of_delivery, 
 from claim_pipeline.extract.zips import OLE2_MAGIC, ZIP_MAGIC, is_workbook, open_zip, refuse_nested
 from claim_pipeline.settings import Settings
 
+if TYPE_CHECKING:
+    from claim_pipeline.extract.late import Earlier
+
 Kind = Literal["xml", "base64", "zip", "xlsx", "fhir", "xls", "text"]
 
 _MIB = 1 << 20
 _HEAD = 64 << 10
 
 
-def read(path: Path, *, inbox_facility: str | None, limits: Settings) -> Extracted:
+def read(path: Path, *, inbox_facility: str | None, limits: Settings, earlier: Earlier | None = None) -> Extracted:
     """One delivery as claim tables, in memory; see `read_into`."""
     into = Collected()
-    return into.extracted(read_into(path, into, inbox_facility=inbox_facility, limits=limits))
+    return into.extracted(read_into(path, into, inbox_facility=inbox_facility, limits=limits, earlier=earlier))
 
 
-def read_into(path: Path, into: Sink, *, inbox_facility: str | None, limits: Settings) -> Summary:
+def read_into(
+    path: Path, into: Sink, *, inbox_facility: str | None, limits: Settings, earlier: Earlier | None = None
+) -> Summary:
     """Reads one delivery: claim XML chunk by chunk, anything else in one piece. Raises Quarantined where it cannot be
-    taken; what went into the sink until then is void."""
+    taken; what went into the sink until then is void. earlier: as emr.read takes it."""
     if path.stat().st_size > limits.max_file_mib * _MIB:
         raise Quarantined(
             "too-large",
@@ -77,6 +82,7 @@ def read_into(path: Path, into: Sink, *, inbox_facility: str | None, limits: Set
             path,
             inbox_facility=inbox_facility,
             profiles=configured(limits.profiles),
+            earlier=earlier,
             max_claims=limits.max_claims,
             max_unpacked=max_unpacked,
         )

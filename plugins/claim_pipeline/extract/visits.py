@@ -107,4 +107,4 @@ def results_without_order(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
         count,
         f"XML4: {count} kết quả có MA_DICH_VU không có trong XML3 của cùng hồ sơ",
         f"XML4: {count} results whose MA_DICH_VU is not in XML3 of their claim",
-    )
+    ).assign(field="MA_DICH_VU")

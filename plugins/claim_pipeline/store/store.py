@@ -6,7 +6,7 @@ import contextlib
 import datetime as dt
 import os
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -261,6 +261,14 @@ class Store:
         both = mine.merge(known, on="MA_LK")
         return both.loc[both["own"] != both["sha256"], ["claim", "received"]].reset_index(drop=True)
 
+    def newest_before(self, delivery_id: int, ma_lks: Iterable[str]) -> dict[str, tuple[int, int]]:
+        """MA_LK -> (delivery, position) of the newest readable claim that earlier deliveries of the same facility
+        brought and that is recorded."""
+        keys = {"id": delivery_id, "names": sorted(set(ma_lks))}
+        with self._engine.connect() as connection:
+            rows = connection.execute(_NEWEST_BEFORE, keys).all()
+        return {ma_lk: (delivery, position) for ma_lk, delivery, position in rows}
+
     # --- reference data
 
     def load_reference(
@@ -441,6 +449,14 @@ SELECT DISTINCT ON (c.id) c.ma_lk, v.content_sha256,
 FROM claim c JOIN claim_version v ON v.claim = c.id JOIN delivery d ON d.id = v.delivery
 WHERE c.facility = (SELECT facility FROM delivery WHERE id = :id) AND c.ma_lk = ANY(:names)
   AND v.delivery < :id AND NOT v.duplicate
+ORDER BY c.id, v.delivery DESC
+""")
+
+_NEWEST_BEFORE = text("""
+SELECT DISTINCT ON (c.id) c.ma_lk, v.delivery, v.position
+FROM claim c JOIN claim_version v ON v.claim = c.id
+WHERE c.facility = (SELECT facility FROM delivery WHERE id = :id) AND c.ma_lk = ANY(:names)
+  AND v.delivery < :id AND NOT v.duplicate AND v.readable
 ORDER BY c.id, v.delivery DESC
 """)
 
