@@ -28,6 +28,7 @@ from importlib.metadata import version
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import emr
 import pandas as pd
 import psutil
 import synthetic
@@ -320,6 +321,7 @@ def whole(rows: list[Measured]) -> list[Measured]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="*", default=SIZES, help="claims of the XML runs")
+    parser.add_argument("--sheet-rows", type=int, default=emr.ROWS, help="rows of the CSV that pandas reads too")
     parser.add_argument("--export", type=int, default=EXPORT_CLAIMS, help="claims of the record system's export")
     parser.add_argument("--home", type=Path, default=HOME, help="folder to work in; emptied before and after")
     parser.add_argument("--memory", action="store_true", help="also the peak memory for 1,000 and 100,000 claims")
@@ -356,6 +358,8 @@ def main() -> int:
         bench.store.close()
         embedded.stop(home)
     print_table(console, rows)
+    reads = emr.measure(home / "sheets", given.sheet_rows)
+    emr.print_reads(console, reads)
     given.out.parent.mkdir(parents=True, exist_ok=True)
     result = {
         "schema": "giamdinh.bench/1",
@@ -368,6 +372,7 @@ def main() -> int:
             for row in rows
         ],
         "memory": memory,
+        "sheets": [asdict(read) | {"rows_per_second": round(read.rows_per_second)} for read in reads],
     }
     given.out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     shutil.rmtree(home, ignore_errors=True)

@@ -17,7 +17,7 @@ def test_every_stage_is_measured_beside_the_floor(tmp_path: Path):
     home = Path(tempfile.mkdtemp(prefix="giamdinh-bench-"))  # pytest's own folder is closed to PostgreSQL's account
     out = tmp_path / "latest.json"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "plugins")])}
-    options = ["--sizes", "40", "--export", "40", "--home", str(home), "--out", str(out)]
+    options = ["--sizes", "40", "--export", "40", "--sheet-rows", "500", "--home", str(home), "--out", str(out)]
     try:
         done = subprocess.run(
             [sys.executable, str(ROOT / "bench" / "run.py"), *options],

@@ -23,6 +23,7 @@ from claim_rules.dictionary import Field
 _ROW = re.compile(rb"<(?:\w+:)?row[ >/]")
 _ROW_NUMBER = re.compile(rb'<(?:\w+:)?row [^>]*?\br="(\d{1,7})"')
 _CHUNK_ROWS = 5_000
+_EXACT = 1e15  # whole numbers below have all their digits in a cell
 _LOCKED = "EncryptedPackage".encode("utf-16-le")
 _FIRST_SERIAL, _LAST_SERIAL = 10_000, 73_050  # days of Excel from 1927 to 2099: five digits, as no official date has
 _SERIAL_START = dt.datetime(1899, 12, 30)
@@ -89,10 +90,10 @@ def _extent_xml(stream: IO[bytes]) -> tuple[int, int, int]:
         rows = max([rows, *map(int, numbers)])
         if len(numbers) < len(_ROW.findall(text)):  # rows without a number
             rows = max(rows, 100_000)
-        if re.search(rb'\br="[A-Z]{1,3}\d{%d,}"' % (len(str(rows)) + 1), text):  # a cell outside of its row
+        if re.search(rb'r="[A-Z]{1,3}\d{%d,}"' % (len(str(rows)) + 1), text):  # a cell outside of its row
             rows = 1 << 20
-        if re.search(rb'\br="(?:[A-Z]{3}|[D-Z][A-Z])\d', text):
-            columns = 16_384 if re.search(rb'\br="[A-Z]{3}\d', text) else max(columns, 702)
+        if re.search(rb'r="(?:[A-Z]{3}|[D-Z][A-Z])\d', text):
+            columns = 16_384 if re.search(rb'r="[A-Z]{3}\d', text) else max(columns, 702)
     return rows, columns, cells
 
 
@@ -186,7 +187,10 @@ def _numbers(cells: tuple[Any, ...]) -> pa.Array:
 
 
 def _texts(cells: list[Any], wanted: Field | None) -> pa.Array:
-    if set(map(type, cells)) != {str}:
+    kinds = set(map(type, cells))
+    if kinds == {float} and not _date_kind(wanted):
+        cells = [_number_text(cell) for cell in cells]
+    elif kinds != {str}:
         cells = [cell if type(cell) is str else cell_text(cell, wanted) for cell in cells]
     return pa.array(cells, TEXT)
 
@@ -207,16 +211,20 @@ def cell_text(value: Any, wanted: Field | None) -> str:
             if _FIRST_SERIAL <= value < _LAST_SERIAL and _date_kind(wanted):
                 seconds = round(value * 86_400)
                 return _date_text(_SERIAL_START + dt.timedelta(seconds=seconds), wanted)
-            if isinstance(value, int):
-                return str(value)
-            number = Decimal(f"{value:.15g}")
-            return f"{number.to_integral_value() if number == number.to_integral_value() else number:f}"
+            return _number_text(value)
         case dt.datetime() | dt.date():
             return _date_text(value, wanted)
         case dt.time():
             return value.strftime("%H%M")
         case _:
             return "" if value is None else str(value)
+
+
+def _number_text(value: float) -> str:
+    if value.is_integer() and abs(value) < _EXACT:
+        return str(int(value))
+    text = f"{value:.15g}"
+    return text if "e" not in text else f"{Decimal(text):f}"
 
 
 def _date_kind(wanted: Field | None) -> str:
