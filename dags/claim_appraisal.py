@@ -9,20 +9,24 @@ from airflow.sdk import DAG, Param, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 
 from claim_airflow import assets, tasks
+from claim_airflow.prepare import POOL
 from claim_pipeline import steps
 
 DOC = """
 ### Giám định · Appraisal
 
 Chạy khi `claim_intake` báo có lô gửi mới. Các lô chờ xử lý được gom thành nhóm; mỗi nhóm đi qua các bước
-đọc → lập XML → kiểm tra → giám định → ghi → trả lời. Nhãn của mỗi ô là cơ sở và tên tệp. Một bước có thể chạy lại
+đọc → lập XML → kiểm tra → giám định → ghi → trả lời. Nhãn của mỗi ô là cơ sở và số lô. Mỗi lần chạy lấy mỗi cơ sở một
+nhóm, cơ sở chờ lâu nhất trước; phần còn lại thuộc lần chạy kế tiếp. Một bước có thể chạy lại
 bất cứ lúc nào mà không làm thay đổi kết quả đã ghi. Lô đến trong khi DAG đang chạy sẽ được xử lý ở lần chạy kế tiếp.
-Nếu bước `respond` màu đỏ: có lô chưa xử lý được vì lỗi hệ thống; sửa xong hãy Trigger với `retry_failed`.
+Nếu bước `respond` màu đỏ: có lô chưa xử lý được vì lỗi hệ thống, cơ sở đã được báo là không mất dữ liệu; sửa xong hãy
+Trigger với `retry_failed`.
 
 Runs when `claim_intake` announces deliveries. Open deliveries are put in batches; each batch goes through
-extract → transform → validate → appraise → record → respond, its label naming facility and file. A step may be run
-again at any time: nothing that is recorded changes. Deliveries that arrive meanwhile are taken by the next run, which
-the last task starts. If `respond` is red, some delivery could not be done through a fault of ours: mend it, then
+extract → transform → validate → appraise → record → respond, its label naming facility and delivery. A run takes one
+batch of each facility, those that wait longest first; the rest, and what arrives meanwhile, is for the next run, which
+the last task starts. A step may be run again at any time: nothing that is recorded changes. If `respond` is red, some
+delivery could not be done through a fault of ours, and its facility was told that nothing is lost: mend it, then
 trigger this DAG with `retry_failed`.
 """
 
@@ -62,6 +66,7 @@ with DAG(
         for step, (doc_vi, doc_en) in tasks.STEP_DOCS.items():
             current = task(
                 task_id=step,
+                pool=POOL,
                 doc_md=f"{doc_vi}\n\n{doc_en}",
                 map_index_template="{{ task.op_args[1]['label'] }}",
             )(tasks.run_step)(step, batch)

@@ -14,10 +14,12 @@ DOC = """
 ### Nhận tệp · Intake
 
 Chạy khi có tệp hoàn chỉnh trong thư mục `inbox/<mã CSKCB>/` của bất kỳ cơ sở nào, và 5 phút một lần để không sót tệp.
-Mỗi tệp được lưu theo sha256, ghi thành một lô gửi và rời khỏi inbox; tệp trùng được trả lời ngay như lần trước.
+Mỗi tệp được lưu theo sha256, ghi thành một lô gửi và rời khỏi inbox; tệp trùng được trả lời ngay như lần trước. Các cơ
+sở được nhận luân phiên: một cơ sở gửi hàng nghìn tệp không làm cơ sở khác phải chờ.
 
 Runs when a whole file lies in any facility's `inbox/`, and every 5 minutes as a sweep. Each file is archived by its
-sha256, becomes a delivery and leaves the inbox; a repeat is answered as before. An event only wakes this DAG up: what
+sha256, becomes a delivery and leaves the inbox; a repeat is answered as before. Facilities take turns: thousands of
+files of one keep no other waiting. An event only wakes this DAG up: what
 is new is decided by the database, so an event that comes twice or not at all does no harm.
 """
 
@@ -40,11 +42,11 @@ with DAG(
     def receive() -> int:
         """Nhận mọi tệp hoàn chỉnh; trả về số lô mới.
 
-        Takes every whole file; returns the number of new deliveries.
+        Takes every whole file, for a minute at most; returns the number of new deliveries.
         """
-        return len(steps.receive(tasks.actor()))
+        return tasks.receive()
 
-    @task(outlets=[assets.RECEIVED])
+    @task(outlets=[assets.RECEIVED], trigger_rule="all_done")
     def announce() -> int:
         """Báo cho `claim_appraisal` nếu còn lô chờ giám định; trả về số nhóm lô.
 
@@ -55,4 +57,18 @@ with DAG(
             raise AirflowSkipException("Không có lô nào chờ giám định. No delivery waits to be appraised.")
         return waiting
 
-    receive() >> announce()
+    @task(outlets=[assets.INBOX])
+    def look_again(new: int) -> int:
+        """Gọi lần chạy kế tiếp nếu inbox còn tệp chờ nhận; trả về số tệp đó.
+
+        Calls the next run if files still wait in the inboxes; returns their number. A run that took nothing calls none,
+        so that a file which cannot be taken does not turn in circles.
+        """
+        left = steps.whole_files() if new else 0
+        if not left:
+            raise AirflowSkipException("Không còn tệp nào chờ nhận. No file waits to be taken.")
+        return left
+
+    taken = receive()
+    taken >> announce()
+    look_again(taken)

@@ -64,7 +64,7 @@ def test_the_processes_are_those_of_make_up(compose: dict[str, Any]):
     services = compose["services"]
     for name, arguments in local.COMPONENTS.items():
         assert services[name]["command"] == ["airflow", *arguments]
-    assert services["migrate"]["command"] == ["airflow", *local.MIGRATE]
+    assert services["migrate"]["command"] == ["python", "-m", *local.PREPARE]
 
 
 def test_the_settings_are_those_of_make_up(compose: dict[str, Any], tmp_path: Path):

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Collection, Hashable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Hashable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ import structlog
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 
-from claim_pipeline import inbox
+from claim_pipeline.renames import Watcher
+from claim_pipeline.settings import settings
 
 log = structlog.get_logger(__name__)
 
@@ -65,8 +67,9 @@ class ArrivalTrigger(BaseEventTrigger):
 
     @classmethod
     @abstractmethod
-    def present(cls, root: Path, settle_seconds: float) -> list[Hashable]:
-        """A key for every whole file under `root`, which changes when the file does. May block, may raise OSError."""
+    def watcher(cls, root: Path, settle_seconds: float) -> Callable[[], list[Hashable]]:
+        """Looks at the folder each time it is called: a key for every whole file under `root`, which changes when the
+        file does. May block, may raise OSError."""
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         kwargs = {"root": self.root, "poll_seconds": self.poll_seconds, "settle_seconds": self.settle_seconds}
@@ -95,15 +98,26 @@ class InboxTrigger(ArrivalTrigger):
     again_seconds = 60.0
 
     @classmethod
-    def present(cls, root: Path, settle_seconds: float) -> list[Hashable]:
-        return [(file.facility, file.name, file.size, file.mtime_ns) for file in inbox.scan(root, settle_seconds)]
+    def watcher(cls, root: Path, settle_seconds: float) -> Callable[[], list[Hashable]]:
+        known = settings()
+        watcher = Watcher(root, known.renames_memory)
+
+        def look() -> list[Hashable]:
+            return list(watcher.look(settle_seconds, known.checksum_minutes * 60).files)
+
+        return look
 
 
 class ReferenceTrigger(ArrivalTrigger):
     """Reference data (CSV, xlsx) in the drop folder whose size and time have stood still. It stays there."""
 
     @classmethod
+    def watcher(cls, root: Path, settle_seconds: float) -> Callable[[], list[Hashable]]:
+        return partial(cls.present, root, settle_seconds)
+
+    @classmethod
     def present(cls, root: Path, settle_seconds: float) -> list[Hashable]:
+        """The files that are there now and whole."""
         keys: list[Hashable] = []
         newest = time.time() - settle_seconds
         for path in sorted(root.iterdir()):
@@ -124,9 +138,10 @@ class ArrivalProducer(SharedStreamProducer):
 
     async def open_stream(self) -> AsyncIterator[tuple[int, list[Hashable]]]:
         quiet_until = 0.0
+        look = self.trigger.watcher(self.root, self.settle_seconds)
         while True:
             try:
-                present = await asyncio.to_thread(self.trigger.present, self.root, self.settle_seconds)
+                present = await asyncio.to_thread(look)
             except OSError as error:
                 if time.monotonic() >= quiet_until:
                     log.warning(

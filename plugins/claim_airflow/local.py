@@ -29,7 +29,7 @@ from claim_pipeline.errors import OperatorError
 from claim_pipeline.store import embedded
 
 REPOSITORY = Path(__file__).parents[2]
-MIGRATE = ["db", "migrate"]
+PREPARE = ["claim_airflow.prepare"]
 COMPONENTS = {
     "api-server": ["api-server"],
     "scheduler": ["scheduler", "--skip-serve-logs"],
@@ -180,7 +180,7 @@ class LocalAirflow:
             settings=self.settings,
         )
         self.say("PostgreSQL is up; making Airflow's tables")
-        self._run("migrate", MIGRATE)
+        self._run("prepare", PREPARE)
         for name, arguments in COMPONENTS.items():
             self.processes[name] = self._spawn(name, arguments)
 
@@ -259,7 +259,7 @@ class LocalAirflow:
         return "\n".join(lines[-LOG_TAIL_LINES:])
 
     def _command(self, arguments: list[str]) -> list[str]:
-        return [sys.executable, "-m", "airflow", *arguments]
+        return [sys.executable, "-m", *arguments]
 
     def _spawn(self, name: str, arguments: list[str]) -> subprocess.Popen[bytes]:
         return self._start(name, self._command(arguments))
@@ -284,8 +284,8 @@ class LocalAirflow:
         if code != 0:
             raise OperatorError(
                 "airflow-not-started",
-                f"Lệnh airflow {' '.join(arguments)} không thành công. Nhật ký:\n{self.log_tail(name)}",
-                f"airflow {' '.join(arguments)} failed. Its log ends:\n{self.log_tail(name)}",
+                f"Lệnh {' '.join(arguments)} không thành công. Nhật ký:\n{self.log_tail(name)}",
+                f"{' '.join(arguments)} failed. Its log ends:\n{self.log_tail(name)}",
             )
 
     # --- talk to it

@@ -9,6 +9,7 @@ from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowFailException
 
 from claim_pipeline import steps
+from claim_pipeline.settings import settings
 
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": "giamdinh",
@@ -54,6 +55,11 @@ def actor() -> str:
     context = get_current_context()
     instance = context["ti"]
     return f"airflow:{instance.dag_id}/{instance.task_id} {instance.run_id}"
+
+
+def receive() -> int:
+    """Takes whole files out of the inboxes, for `intake_seconds` at most; gives the number of new deliveries."""
+    return len(steps.receive(actor(), settings().intake_seconds))
 
 
 def waiting() -> list[dict[str, Any]]:

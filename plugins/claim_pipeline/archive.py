@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
+import stat
+import time
 import uuid
 from pathlib import Path
 from typing import IO, Any
@@ -17,6 +20,7 @@ from claim_pipeline.errors import OperatorError
 
 _KEY = re.compile(r"sha256/([0-9a-f]{2})/([0-9a-f]{2})/(\1\2[0-9a-f]{60})")
 _CHUNK = 1 << 20
+_LEFT_OVER_SECONDS = 86400.0
 
 
 class Archive:
@@ -30,15 +34,15 @@ class Archive:
         self._local = isinstance(self._fs, LocalFileSystem)
 
     def put(self, path: Path) -> tuple[str, str, int]:
-        """Stores the file's bytes; returns (SHA-256, key, size in bytes) of what was stored."""
+        """Stores the bytes of a regular file; returns (SHA-256, key, size in bytes) of what was stored.
+
+        They survive a power cut after the next `sync`. A link, pipe or device is an OSError and is not read.
+        """
         aside = f"{self._root}/incoming/{uuid.uuid4().hex}.part"
         self._fs.makedirs(f"{self._root}/incoming", exist_ok=True)
         try:
-            with path.open("rb") as source, self._fs.open(aside, "wb") as target:
+            with _regular(path) as source, self._fs.open(aside, "wb") as target:
                 digest, size = _copy(source, target)
-                if self._local:
-                    target.flush()
-                    os.fsync(target.fileno())
             key = f"sha256/{digest[:2]}/{digest[2:4]}/{digest}"
             if not self._holds(key, size):
                 place = self._place(key)
@@ -51,6 +55,21 @@ class Archive:
             with contextlib.suppress(FileNotFoundError):
                 self._fs.rm_file(aside)
         return digest, key, size
+
+    def tidy(self) -> None:
+        """Removes what a `put` that was killed left behind more than a day ago."""
+        if not self._local or not os.path.isdir(f"{self._root}/incoming"):
+            return
+        with os.scandir(f"{self._root}/incoming") as entries:
+            old = [entry.path for entry in entries if time.time() - entry.stat().st_mtime > _LEFT_OVER_SECONDS]
+        for path in old:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+
+    def sync(self) -> None:
+        """Returns when all that was put before survives a power cut."""
+        if self._local:
+            os.sync()  # files and the folders that name them, by one request for all
 
     def open(self, key: str) -> IO[bytes]:
         """The object's bytes as a stream, to be closed. Raises OperatorError for a key that is not in the archive."""
@@ -99,6 +118,15 @@ class Archive:
             return int(self._fs.info(self._place(key))["size"]) == size
         except FileNotFoundError:
             return False
+
+
+def _regular(path: Path) -> IO[bytes]:
+    # never follows a link, never waits for the other end of a pipe
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "not a regular file")
+    return os.fdopen(handle, "rb")
 
 
 def _copy(source: IO[bytes], target: Any) -> tuple[str, int]:

@@ -22,7 +22,15 @@ class Settings(BaseSettings):
     archive_url: str = Field("", description="fsspec URL of the archive; empty: home/archive")
     settle_seconds: float = Field(30.0, description="A file is whole when size and mtime stood still so long")
     poll_seconds: float = Field(2.0, description="Seconds between two looks at the inboxes")
-    batch_deliveries: int = Field(20, description="At most so many deliveries of a facility go through one task")
+    checksum_minutes: float = Field(60.0, description="So long a file may differ from its .sha256 until it is answered")
+    intake_seconds: float = Field(
+        60.0, description="After so long a run of claim_intake hands on; the next one follows"
+    )
+    attempts: int = Field(
+        3, description="A delivery during which so many processes died is failed and answered as such"
+    )
+    batches_per_run: int = Field(32, description="A run of claim_appraisal takes so many batches, one of a facility")
+    batch_deliveries: int = Field(50, description="At most so many deliveries of a facility go through one task")
     batch_mib: int = Field(64, description="and at most so many MiB of them, unless a single one is larger")
     max_file_mib: int = Field(8192, description="A larger delivery is too-large; 100,000 claims take 3 to 6 GB")
     max_unpacked_mib: int = Field(8192, description="A zip that unpacks to more is quarantined as too-large")
@@ -66,6 +74,11 @@ class Settings(BaseSettings):
     @property
     def archive_location(self) -> str:
         return self.archive_url or str(self.home / "archive")
+
+    @property
+    def renames_memory(self) -> Path:
+        """Where the process that watches the inboxes tells the others which files came by rename."""
+        return self.work_folder / "renames.json"  # the folder that all processes share
 
     @property
     def work_folder(self) -> Path:

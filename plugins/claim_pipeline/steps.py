@@ -5,8 +5,10 @@ Light at import: what a step needs is imported when it runs.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from claim_pipeline import faults, unable
 from claim_pipeline.errors import GiamdinhError, OperatorError, Quarantined
 from claim_pipeline.settings import settings
 
@@ -41,6 +44,10 @@ STATUS = dict(
 
 ON_FILES = ("extract", "transform", "validate", "appraise")
 """Steps that only read and write the delivery's working folder: they run without a database too (giamdinh check)."""
+
+CHECKSUM = "checksum-mismatch"
+FOR_OPERATOR = ("wrong-facility", CHECKSUM)
+"""Reasons of quarantine of which the operator is told beside the facility that sent the file."""
 
 TIME_ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 
@@ -82,133 +89,146 @@ def _workspace(delivery: int) -> Workspace:
     return Workspace(settings().work_folder / str(delivery))
 
 
-def receive(actor: str) -> list[int]:
-    """Takes every whole file of every inbox: archives its bytes, makes the delivery's row, writes the receipt and
-    takes the file out of the inbox. Returns the ids of deliveries that are new.
+def receive(actor: str, seconds: float = float("inf")) -> list[int]:
+    """Takes every whole file of every inbox, for about so many seconds at most: archives its bytes, makes the
+    delivery's row, writes the receipt and takes the file out of the inbox. Returns the ids of deliveries that are new.
 
-    The same bytes from the same facility again are a repeat: answered from the first result. A file that cannot be
-    taken (it vanished, changed while it was read, is not permitted) is left for the next look; the others go on.
+    The same bytes from the same facility again are a repeat: answered from the first result. See `intake.Intake`.
     """
-    from claim_pipeline import inbox
+    from claim_pipeline.intake import Intake
 
-    known = settings()
-    new = []
-    for file in inbox.scan(known.inbox_folder, known.settle_seconds):
-        try:
-            delivery = _take(file, actor)
-        except OSError as error:
-            log.warning("a file of facility %s was not taken: %s", file.facility, error.strerror)
-            continue
-        if delivery is not None:
-            new.append(delivery)
+    new = Intake(_store(), _archive(), settings(), actor).run(seconds)
+    _answer_repeats()
     return new
 
 
-def _take(file: Any, actor: str) -> int | None:
-    from claim_pipeline import inbox, respond
+def whole_files() -> int:
+    """How many whole files lie in the inboxes now."""
+    from claim_pipeline import inbox
+    from claim_pipeline.renames import remembered
 
-    before = file.path.lstat()
-    sha256, key, size = _archive().put(file.path)
-    after = file.path.lstat()
-    if (before.st_ino, before.st_mtime_ns, before.st_size) != (after.st_ino, after.st_mtime_ns, size):
-        return None  # it was replaced while it was read: the next look takes what is there then
-    now = datetime.now(TIME_ZONE)
-    # a crash after this row and before the file is gone must not turn the same file into a repeat of itself
-    drop = f"{before.st_ino}-{before.st_mtime_ns}-{file.name}"
-    received = _store().receive(
-        facility=file.facility,
-        file=file.name,
-        sha256=sha256,
-        size=size,
-        received_at=now,
-        archive_key=key,
-        actor=actor,
-        drop=hashlib.sha256(drop.encode()).hexdigest(),
-    )
-    row = _store().delivery(received.delivery_id)
-    respond.receive(_store(), row, settings().outbox_folder)
-    inbox.remove(file)
-    if received.repeat_of is None:
-        return received.delivery_id
-    _answer_repeat(row, actor)
-    return None
+    known = settings()
+    renamed = remembered(known.renames_memory)
+    return len(inbox.look(known.inbox_folder, known.settle_seconds, renamed=renamed).files)
 
 
-def _answer_repeat(row: DeliveryRow, actor: str) -> bool:
-    """Answers a repeat from the first delivery's answer, if that is there already."""
+def _answer_repeats() -> None:
+    """Answers repeats from the first delivery's answer, as far as that is there."""
     from claim_pipeline import respond
 
-    if row.repeat_of is None or _store().delivery(row.repeat_of).answered_at is None:
-        return False
-    folder = respond.repeat(_store(), row, settings().outbox_folder)
-    _store().answered(row.id, folder, actor)
-    return True
+    for row in _store().repeats_to_answer():
+        folder = respond.repeat(_store(), row, settings().outbox_folder)
+        faults.point("repeat:copied")
+        _store().answered(row.id, folder, "repeat")
+        faults.point("repeat:answered")
 
 
 def batches(*, failed_too: bool = False) -> list[dict[str, Any]]:
-    """Open deliveries in groups of one facility: {"label", "facility", "deliveries": ids}, oldest first.
+    """The deliveries to work on next: {"label", "facility", "deliveries": ids}, one batch of a facility at most.
 
-    The label names the facility and the first file. Repeats whose first delivery is answered are answered here.
-    failed_too: also those that a step could not be done for, so that they are tried again.
+    One facility's deliveries are done in the order in which they came, and no facility has a second batch while
+    another waits for its first: those answered longest ago come first, at most `batches_per_run` of them. The label
+    names the facility and numbers; a file's name may tell whose claim it holds. Repeats whose first delivery is
+    answered are answered here. failed_too: also those that could not be done before, each by itself and last.
     """
     known = settings()
-    groups: dict[str, list[list[DeliveryRow]]] = {}
-    for row in _store().unanswered():
-        if row.repeat_of is not None:
-            _answer_repeat(row, "repeat")
-            continue
-        if row.status == "failed" and not failed_too:
-            continue
-        mine = groups.setdefault(row.facility, [[]])
-        full = len(mine[-1]) >= known.batch_deliveries
-        heavy = sum(other.size for other in mine[-1]) + row.size > known.batch_mib << 20
-        if mine[-1] and (full or heavy):
-            mine.append([])
-        mine[-1].append(row)
-    parts = [part for mine in groups.values() for part in mine if part]
+    _answer_repeats()
+    parts = []
+    for rows in _store().open_deliveries(known.batch_deliveries).values():
+        size = 0
+        part: list[DeliveryRow] = []
+        for row in rows:
+            size += row.size
+            if part and size > known.batch_mib << 20:
+                break
+            part.append(row)
+        parts.append(part)
+    del parts[known.batches_per_run :]
+    if failed_too:
+        parts += [[row] for row in _store().failed_deliveries()]
     return [
         {
-            "label": f"{part[0].facility} · {part[0].file}" + (f" +{len(part) - 1}" if len(part) > 1 else ""),
+            "label": f"{part[0].facility} · #{part[0].id}" + (f" +{len(part) - 1}" if len(part) > 1 else ""),
             "facility": part[0].facility,
             "deliveries": [row.id for row in part],
         }
-        for part in sorted(parts, key=lambda part: part[0].id)
+        for part in parts
     ]
 
 
 def run_step(
     step: str, deliveries: Iterable[int], *, actor: str, last_try: bool = True, retry: bool = False
 ) -> dict[str, int]:
-    """One step over some deliveries. Returns counts: done, already (past this step), quarantined, failed.
+    """One step over some deliveries. Returns counts: done, already (past this step), quarantined, failed, busy.
 
     A delivery that cannot be taken is quarantined, with its reason, and answered by `respond`. An error of ours on one
     delivery does not stop the others; afterwards it raises StepFailed, or, on the last try, marks those deliveries
-    failed: an operator must look, nothing is said about their claims. retry: go on with deliveries marked failed.
+    failed: an operator must look, nothing is said about their claims, and the hospital is told so. So it is with one
+    during which `attempts` processes were killed. A full disk or a database that is away fails no delivery: StepFailed.
+    Deliveries that another process works on are left to it (busy). retry: go on with deliveries marked failed.
     """
     if step not in STEPS[1:]:
         raise ValueError(f"{step} is not a step that runs over deliveries")
+    wanted = list(deliveries)
+    with _store().working_on(wanted) as mine:
+        counts = _run_step(step, [one for one in wanted if one in mine], actor, last_try, retry)
+    return counts | {"busy": len(wanted) - len(mine)}
+
+
+def _run_step(step: str, deliveries: list[int], actor: str, last_try: bool, retry: bool) -> dict[str, int]:
     counts = {"done": 0, "already": 0, "quarantined": 0, "failed": 0}
     failed = []
+    trouble = False
     _reference.cache_clear()
-    for delivery in deliveries:
+    rows = {row.id: row for row in _store().deliveries(deliveries)}
+    for place, delivery in enumerate(deliveries):
         try:
-            row = _store().delivery(delivery)
-            if row.status == "failed" and not retry:
-                counts["failed"] += 1
-            else:
-                counts[_one(step, row, actor)] += 1
+            if step == "appraise" and place:
+                _record_before(deliveries[place - 1], actor)
+            counts[_one(step, rows[delivery], actor, retry)] += 1
         except Exception as error:  # noqa: BLE001 - one delivery must not stop the others
             failed.append(delivery)
+            trouble |= _is_of_the_machine(error)
             # the text of a foreign exception may hold values of a claim
             said = error.message_en if isinstance(error, GiamdinhError) else _place(error)
             log.error("step %s of delivery %s failed: %s: %s", step, delivery, type(error).__name__, said)
-            if last_try:
-                detail = {"step": step, "error": type(error).__name__, "at": _place(error)}
-                _store().move(delivery, "failed", actor=actor, detail=detail)
+            _store().ended(delivery)
+            if last_try and not _is_of_the_machine(error):
+                _fail(rows[delivery], actor, {"step": step, "error": type(error).__name__, "at": _place(error)})
     counts["failed"] += len(failed)
-    if failed and not last_try:
+    if failed and (trouble or not last_try):
         raise StepFailed(step, failed)
     return counts
+
+
+def _record_before(delivery: int, actor: str) -> None:
+    """Records what came before the delivery to be appraised next: whether a claim is a new version, or was paid
+    before, must not depend on which deliveries went through a task together."""
+    row = _store().delivery(delivery)
+    if row.progress != STATUS["appraise"] or row.status == "failed":
+        return
+    try:
+        _one("record", row, actor, False)
+    except Exception as error:  # noqa: BLE001 - its own step tells why
+        log.error("delivery %s was not recorded yet: %s: %s", delivery, type(error).__name__, _place(error))
+        _store().ended(delivery)
+
+
+_OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+
+
+def _is_of_the_machine(error: Exception) -> bool:
+    """Whether an error says nothing about the delivery: the disk is full, or the database is away."""
+    if isinstance(error, OSError):
+        return error.errno in _OF_THE_MACHINE
+    return type(error).__name__ == "OperationalError" or getattr(error, "code", "") == "database-unreachable"
+
+
+def _fail(row: DeliveryRow, actor: str, detail: dict[str, Any]) -> None:
+    """Marks a delivery that we could not do, tells the operator, and tells the hospital that nothing is lost."""
+    _store().move(row.id, "failed", actor=actor, detail=detail)
+    _store().notice(unable.CODE, row.facility, f"#{row.id}", {"delivery": row.id, "file": row.file, **detail})
+    unable.answer(row, _workspace(row.id).folder, _store(), settings().outbox_folder)
 
 
 def _place(error: BaseException) -> str:
@@ -222,14 +242,26 @@ def _rank(status: str) -> int:
     return list(STATUS.values()).index(status)
 
 
-def _one(step: str, row: DeliveryRow, actor: str) -> str:
+def _one(step: str, row: DeliveryRow, actor: str, retry: bool) -> str:
     if row.answered_at is not None or row.repeat_of is not None:
         return "already"
+    if row.status == "failed" and not retry:
+        if step == "respond":  # a run that was killed may not have said it
+            unable.answer(row, _workspace(row.id).folder, _store(), settings().outbox_folder)
+        return "failed"
     held = row.progress == "quarantined"
     if held and step not in ("record", "respond"):
         return "quarantined"
     if not held and _rank(row.progress) >= _rank(STATUS[step]):
         return "already"
+    if step == "record" and row.recorded_at is not None:
+        return "already"
+    again = row.status == "failed"
+    if _store().begin(row.id, again=again) > settings().attempts and not again:
+        log.error("step %s of delivery %s was killed too often", step, row.id)
+        _fail(row, actor, {"step": step, "error": "killed", "attempts": settings().attempts})
+        return "failed"
+    faults.point(f"{step}:begun")
     ws = _ready(row)
     if step in ON_FILES:
         return _on_files(step, row, ws, actor)
@@ -243,7 +275,9 @@ def _one(step: str, row: DeliveryRow, actor: str) -> str:
     from claim_pipeline import respond
 
     folder = respond.run(ws, _store(), settings().outbox_folder, row)
+    faults.point("respond:complete")
     _store().answered(row.id, folder, actor)
+    faults.point("respond:answered")
     return "done"
 
 
@@ -272,6 +306,8 @@ def _catch_up(row: DeliveryRow, ws: Workspace, until: str) -> None:
 
 
 def _step(step: str, row: DeliveryRow, ws: Workspace) -> None:
+    if step == "extract" and row.intake_fault is not None:
+        raise _checksum_failed()
     if step == "appraise":
         history = {"versions": _store().earlier_versions(row.id, ws.read_tables())}
         step_on_files(step, ws, _reference(), history)
@@ -329,10 +365,26 @@ def _on_files(step: str, row: DeliveryRow, ws: Workspace, actor: str) -> str:
             _step(step, row, ws)
     except Quarantined as error:
         appraise.quarantine(ws, error)
+        faults.point(f"{step}:written")
         _store().move(row.id, "quarantined", actor=actor, detail=ws.delivery.reason)
+        if error.code in FOR_OPERATOR:
+            log.warning("delivery %s of facility %s was quarantined: %s", row.id, row.facility, error.code)
+            _store().notice(error.code, row.facility, f"#{row.id}", {"delivery": row.id, "file": row.file})
         return "quarantined"
+    faults.point(f"{step}:written")
     _store().move(row.id, STATUS[step], actor=actor, inputs=row.sha256, outputs=_digest(step, ws))
+    faults.point(f"{step}:moved")
     return "done"
+
+
+def _checksum_failed() -> Quarantined:
+    return Quarantined(
+        CHECKSUM,
+        "Tệp không khớp với tệp .sha256 gửi kèm: có thể đã hỏng khi truyền",
+        "the file does not match the .sha256 sent with it: it may have been damaged on the way",
+        "Gửi lại cả tệp và tệp .sha256 của nó",
+        "send the file and its .sha256 again",
+    )
 
 
 _OUTPUTS = {
@@ -398,28 +450,51 @@ def load_reference_folder(actor: str, folder: Path | None = None) -> dict[str, i
 def run_all(actor: str, progress: Callable[[str, int, int], None] | None = None) -> dict[str, int]:
     """Everything that waits, from inbox to outbox, without Airflow: what `giamdinh run` does.
 
-    progress is told (label of the batch, deliveries done, deliveries in all). Returns counts of deliveries: received,
-    answered, quarantined, failed.
+    Files that still settle are waited for, unless they go on changing. progress is told (label of the batch, deliveries
+    done, deliveries in all). Returns counts of deliveries: received, answered, quarantined, failed. Two of these may
+    run at once: each leaves to the other what that works on.
     """
-    out = {"received": len(receive(actor)), "answered": 0, "quarantined": 0, "failed": 0}
-    waiting = batches(failed_too=True)
-    total = sum(len(batch["deliveries"]) for batch in waiting)
-    done = 0
-    for batch in waiting:
-        for step in STEPS[1:]:
-            run_step(step, batch["deliveries"], actor=actor, retry=True)
-            if progress is not None:
-                progress(f"{batch['label']} · {step}", done, total)
-        for delivery in batch["deliveries"]:
-            row = _store().delivery(delivery)
-            out["failed"] += row.status == "failed"
-            out["answered"] += row.answered_at is not None
-            out["quarantined"] += row.progress == "quarantined"
-        done += len(batch["deliveries"])
+    from claim_pipeline import inbox
+
+    known = settings()
+    out = {"received": 0, "answered": 0, "quarantined": 0, "failed": 0}
+    tried: set[int] = set()
+
+    def tell(label: str) -> None:
         if progress is not None:
-            progress(batch["label"], done, total)
-    batches()  # answers repeats of what has been answered now
-    return out
+            progress(label, len(tried), len(tried) + _store().waiting(tried))
+
+    deadline = time.time() + known.settle_seconds + 1
+    while True:
+        out["received"] += len(receive(actor))
+        for batch in _untried(tried):
+            with _store().working_on(batch["deliveries"]) as mine:
+                open_ones = sorted(mine)
+                for step in STEPS[1:]:
+                    tell(f"{batch['label']} · {step}")
+                    counts = _run_step(step, open_ones, actor, last_try=True, retry=True)
+                    if counts["failed"]:  # not again in this run
+                        open_ones = [row.id for row in _store().deliveries(open_ones) if row.status != "failed"]
+            tried.update(batch["deliveries"])
+            for row in _store().deliveries(sorted(mine)):
+                out["failed"] += row.status == "failed"
+                out["answered"] += row.answered_at is not None
+                out["quarantined"] += row.progress == "quarantined"
+        _answer_repeats()
+        settling = inbox.look(known.inbox_folder, known.settle_seconds).settling.values()
+        wait_until = max((at for at in settling if at is not None and at <= deadline), default=None)
+        if wait_until is None:
+            tell("")
+            return out
+        tell("Chờ tệp đứng yên · waiting for files to settle")
+        time.sleep(max(0.1, wait_until - time.time()))
+
+
+def _untried(tried: set[int]) -> Iterator[dict[str, Any]]:
+    """Batches of deliveries that were not tried yet, in turns, those that failed before last."""
+    for failed_too in (False, True):
+        while waiting := [one for one in batches(failed_too=failed_too) if not tried.issuperset(one["deliveries"])]:
+            yield from waiting
 
 
 @dataclass(frozen=True)

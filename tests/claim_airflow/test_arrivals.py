@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from airflow.triggers.base import BaseEventTrigger
 from airflow.triggers.shared_stream import AdvanceItem, AdvanceOutcome
 
 from claim_airflow.arrivals import Announcer, InboxTrigger, ReferenceTrigger
+from claim_pipeline.renames import Watcher, remembered
+from claim_pipeline.settings import settings
 
 BOUND = 10.0  # seconds: how long a test waits for an event that must come
 LOOKS = 6  # looks at a folder within which an event that must not come would have come
@@ -30,22 +32,25 @@ def drop(path: Path, age_seconds: float = 60) -> None:
 
 
 @pytest.fixture
-def inbox(tmp_path: Path) -> Path:
-    return tmp_path / "inbox"
+def inbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("GIAMDINH_HOME", str(tmp_path))
+    settings.cache_clear()
+    yield tmp_path / "inbox"
+    settings.cache_clear()
 
 
 @pytest.fixture
 def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Counts the looks at the inbox."""
     seen: list[int] = []
-    present = InboxTrigger.present.__func__
+    look = Watcher.look
 
-    def counted(cls: type, root: Path, settle_seconds: float) -> Any:
-        found = present(cls, root, settle_seconds)
-        seen.append(len(found))
+    def counted(self: Watcher, *arguments: Any) -> Any:
+        found = look(self, *arguments)
+        seen.append(len(found.files))
         return found
 
-    monkeypatch.setattr(InboxTrigger, "present", classmethod(counted))
+    monkeypatch.setattr(Watcher, "look", counted)
     return seen
 
 
@@ -105,6 +110,26 @@ def test_what_is_still_being_written_is_not_announced(inbox: Path, looks: list[i
         )
 
     assert asyncio.run(scene())
+
+
+def test_a_file_renamed_into_place_is_announced_at_the_next_look_and_told_to_those_that_take_it(
+    inbox: Path, looks: list[int]
+):
+    (inbox / "27001").mkdir(parents=True)
+
+    async def scene() -> int:
+        stream = producer_of(InboxTrigger(str(inbox), poll_seconds=0.01, settle_seconds=3600)).open_stream()
+        waiting = asyncio.ensure_future(anext(stream))
+        while not looks:
+            await asyncio.sleep(0.005)
+        (inbox / "27001" / "a.xml.part").write_text("x")
+        (inbox / "27001" / "b.xml").write_text("written in place")
+        (inbox / "27001" / "a.xml.part").rename(inbox / "27001" / "a.xml")
+        return (await asyncio.wait_for(waiting, BOUND))[0]
+
+    assert asyncio.run(scene()) == 1
+    seen = (inbox / "27001" / "a.xml").lstat()
+    assert {stamp[1] for stamp in remembered(settings().renames_memory)} == {seen.st_ino}
 
 
 def test_an_event_that_airflow_did_not_store_is_announced_again(inbox: Path, looks: list[int]):

@@ -25,7 +25,7 @@ def home() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_url(home: Path) -> Callable[[], str]:
     """Makes a new, empty database."""
     return lambda: embedded.create_database(home, f"test_{uuid4().hex[:12]}")
@@ -36,7 +36,7 @@ def url(make_url: Callable[[], str]) -> str:
     return make_url()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def connect() -> Callable[[str], psycopg.Connection[Any]]:
     """Opens a plain connection to a database given by its SQLAlchemy URL."""
 
@@ -49,7 +49,7 @@ def connect() -> Callable[[str], psycopg.Connection[Any]]:
     return opened
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def dump(connect: Any) -> Callable[[str], dict[str, list[Any]]]:
     """All claim tables of a database without ids and times, so that two databases can be compared."""
     version = "(SELECT ROW(d.sha256, v.position) FROM claim_version v JOIN delivery d ON d.id = v.delivery"

@@ -232,9 +232,13 @@ def test_an_error_of_ours_is_tried_again_and_says_nothing_about_claims(
         assert steps.run_step("appraise", [delivery], actor="test")["failed"] == 1
     assert isinstance(raised.value, OperatorError)
     assert "Nguyễn" not in caplog.text + str(raised.value) + json.dumps(steps._store().events(delivery), default=str)
-    assert reports(place) == []
+    (interim,) = reports(place)
+    assert (interim["delivery"]["status"], interim["delivery"]["reason"]["code"]) == ("quarantined", "not-processed")
+    assert interim["claims"] == []
+    assert ("not-processed", FACILITY) in [(one.kind, one.facility) for one in steps._store().notices()]
     assert steps.run_all("test")["answered"] == 1
-    assert reports(place)[0]["delivery"]["status"] == "appraised"
+    (answer,) = reports(place)
+    assert answer["delivery"]["status"] == "appraised"
 
 
 def test_a_file_that_changes_while_it_is_read_is_left_for_the_next_look(

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from claim_pipeline import faults
+
 if TYPE_CHECKING:
     from claim_pipeline.store import DeliveryRow
     from claim_pipeline.store.store import Store
@@ -180,6 +182,7 @@ def run(ws: Workspace, store: Store | None, outbox: Path, row: DeliveryRow | Non
         render_xlsx(report, path)
     if report["delivery"]["status"] != "quarantined" and ws.submission.exists():
         _copy(ws.submission, folder / SUBMISSION)
+    faults.point("respond:reports")
     _copy(ws.report, folder / REPORT)
     return folder
 

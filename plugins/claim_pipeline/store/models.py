@@ -75,13 +75,15 @@ class Delivery(Base):
         CheckConstraint("status <> 'quarantined' OR reason IS NOT NULL", name="delivery_reason"),
         CheckConstraint("(answered_at IS NULL) = (answer_folder IS NULL)", name="delivery_answer"),
         Index(
-            "delivery_first_receipt", "facility", "sha256", unique=True, postgresql_where=text("repeat_of IS NULL")
+            "delivery_first_receipt", "facility", "sha256", unique=True,
+            postgresql_where=text("repeat_of IS NULL AND intake_fault IS NULL"),
         ),
         Index(
             "delivery_one_drop", "facility", "sha256", "drop_key", unique=True,
             postgresql_where=text("drop_key IS NOT NULL"),
         ),
         Index("delivery_unanswered", "id", postgresql_where=text("answered_at IS NULL")),
+        Index("delivery_last_answer", "facility", "answered_at", postgresql_where=text("answered_at IS NOT NULL")),
         Index("delivery_repeat_of", "repeat_of", postgresql_where=text("repeat_of IS NOT NULL")),
     )  # fmt: skip
 
@@ -105,6 +107,22 @@ class Delivery(Base):
     recorded_at: Mapped[dt.datetime | None]
     answered_at: Mapped[dt.datetime | None]
     answer_folder: Mapped[str | None]
+    attempts: Mapped[int] = mapped_column(server_default=text("0"))  # steps begun since one last ended
+    intake_fault: Mapped[str | None]  # why its bytes are nobody's first, say "checksum-mismatch"
+
+
+class OperatorNotice(Base):
+    """Something that an operator should look at: an entry of an inbox that was refused, a delivery that failed."""
+
+    __tablename__ = "operator_notice"
+
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    facility: Mapped[str] = mapped_column(primary_key=True)  # "": none
+    name: Mapped[str] = mapped_column(primary_key=True)
+    detail: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    first_at: Mapped[dt.datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    last_at: Mapped[dt.datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    times: Mapped[int] = mapped_column(server_default=text("1"))
 
 
 class DeliveryEvent(Base):

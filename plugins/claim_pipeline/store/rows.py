@@ -5,6 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Drop:
+    """One file that a facility dropped, as intake tells it to the store.
+
+    drop: any text that tells one appearance of a file in the inbox from the next; None: its name and received_at.
+    fault: why it cannot be taken as what it says it is ("checksum-mismatch"); its bytes are then nobody's first.
+    """
+
+    facility: str
+    file: str
+    sha256: str
+    size: int
+    received_at: datetime
+    archive_key: str
+    drop: str | None = None
+    fault: str | None = None
+
+    @property
+    def drop_key(self) -> str:
+        return self.drop if self.drop is not None else f"{self.received_at.isoformat()} {self.file}"
 
 
 @dataclass(frozen=True)
@@ -20,7 +43,8 @@ class DeliveryRow:
     """One delivery as the database knows it.
 
     status: where it stands ("received" ... "answered", "quarantined", "failed"); progress: the last status other
-    than "failed", so that work can go on from there. Times are in Asia/Ho_Chi_Minh. answer_folder:
+    than "failed", so that work can go on from there; attempts: how often a step was begun since one last ended;
+    intake_fault: see Drop. Times are in Asia/Ho_Chi_Minh. answer_folder:
     `<MA_CSKCB>/<folder>` below the outbox. reason: of a quarantined delivery (code, message_vi, message_en).
     """
 
@@ -41,6 +65,22 @@ class DeliveryRow:
     recorded_at: datetime | None
     answered_at: datetime | None
     answer_folder: str | None
+    attempts: int
+    intake_fault: str | None
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something that an operator should look at. kind: a word such as "wrong-facility" or "link"; facility: "" where
+    it concerns none; name: of the file or folder, or the number of the delivery; times: how often it was seen."""
+
+    kind: str
+    facility: str
+    name: str
+    detail: dict[str, Any]
+    first_at: datetime
+    last_at: datetime
+    times: int
 
 
 @dataclass(frozen=True)

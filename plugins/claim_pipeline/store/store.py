@@ -6,11 +6,10 @@ import contextlib
 import datetime as dt
 import os
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 import psycopg
 from sqlalchemy import Connection, Engine, RowMapping, bindparam, create_engine, select, text
@@ -18,11 +17,13 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from claim_pipeline import faults
 from claim_pipeline.errors import OperatorError
 from claim_pipeline.settings import settings
+from claim_pipeline.store.deliveries import Deliveries, local
 from claim_pipeline.store.migrations import migrate
-from claim_pipeline.store.models import STATUSES, Delivery, DeliveryEvent, Facility
-from claim_pipeline.store.rows import DeliveryRow, Received, RecentDelivery
+from claim_pipeline.store.models import STATUSES, DeliveryEvent
+from claim_pipeline.store.rows import Drop, Received, RecentDelivery
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,12 +31,11 @@ if TYPE_CHECKING:
     from claim_pipeline.workspace import Workspace
     from claim_rules.frames import ClaimTables
 
-VIETNAM = ZoneInfo("Asia/Ho_Chi_Minh")
 _FINAL = ("answered", "quarantined")
 _LOADING_REFERENCE = 7_204_611_002  # advisory lock: one load of reference data at a time
 
 
-class Store:
+class Store(Deliveries):
     """One database. Safe to use from several threads and processes; each method is one transaction."""
 
     def __init__(self, url: str) -> None:
@@ -78,34 +78,17 @@ class Store:
 
         The same bytes from the same facility again are a delivery of their own that points to the first
         (repeat_of). The same drop told twice (an intake that was killed before the file left the inbox) changes
-        nothing: it is known by `drop` (any text that tells one appearance of a file in the inbox from the next);
-        without one, by file name and received_at.
+        nothing: it is known by `drop` (see Drop); without one, by file name and received_at.
         """
-        values = {
-            "facility": facility, "file": file, "sha256": sha256, "size": size, "received_at": received_at,
-            "archive_key": archive_key, "drop_key": drop, "status": "received", "progress": "received",
-        }  # fmt: skip
-        same = select(Delivery.id, Delivery.repeat_of).where(Delivery.facility == facility, Delivery.sha256 == sha256)
-        if drop is not None:
-            same_drop = same.where(Delivery.drop_key == drop)
-        else:
-            same_drop = same.where(Delivery.file == file, Delivery.received_at == received_at)
+        dropped = Drop(facility, file, sha256, size, received_at, archive_key, drop)
+        return self.receive_all([dropped], actor)[0]
+
+    def receive_all(self, drops: Sequence[Drop], actor: str) -> list[Received]:
+        """As `receive`, for many files in one transaction; answers in the same order."""
+        from claim_pipeline.store.receiving import receive
+
         with self._engine.begin() as connection:
-            # one at a time for the same bytes, so that every intake sees what the others did
-            connection.execute(
-                text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": f"{facility}/{sha256}"}
-            )
-            known = connection.execute(same_drop).first()
-            if known is not None:
-                return Received(known.id, known.repeat_of)
-            connection.execute(insert(Facility).values(code=facility).on_conflict_do_nothing())
-            first = connection.execute(same.where(Delivery.repeat_of.is_(None))).scalar()
-            delivery_id = connection.execute(
-                insert(Delivery).values(**values, repeat_of=first).returning(Delivery.id)
-            ).scalar_one()
-            detail = {"size": size} if first is None else {"size": size, "repeat_of": first}
-            self._add_event(connection, delivery_id, "received", actor, None, sha256, detail)
-        return Received(delivery_id, first)
+            return receive(connection, drops, actor)
 
     def move(
         self,
@@ -128,20 +111,6 @@ class Store:
         with self._engine.begin() as connection:
             self._move(connection, delivery_id, status, actor, inputs, outputs, detail)
 
-    def delivery(self, delivery_id: int) -> DeliveryRow:
-        """One delivery. Raises KeyError if there is none with this id."""
-        with self._engine.connect() as connection:
-            row = connection.execute(_DELIVERIES.where(Delivery.id == delivery_id)).first()
-        if row is None:
-            raise KeyError(f"no delivery {delivery_id}")
-        return _delivery_row(row)
-
-    def unanswered(self) -> list[DeliveryRow]:
-        """Every delivery that has no answer yet, oldest first; failed ones (status "failed") too."""
-        with self._engine.connect() as connection:
-            rows = connection.execute(_DELIVERIES.where(Delivery.answered_at.is_(None)).order_by(Delivery.id))
-            return [_delivery_row(row) for row in rows]
-
     def answered(self, delivery_id: int, folder: Path | str, actor: str) -> None:
         """Notes that the answer lies in this folder of the outbox (kept as `<MA_CSKCB>/<folder>`). The second call
         changes nothing; a quarantined delivery stays quarantined."""
@@ -153,8 +122,8 @@ class Store:
             after = "quarantined" if row.progress == "quarantined" else "answered"
             connection.execute(
                 text(
-                    "UPDATE delivery SET status = :after, progress = :after, answered_at = clock_timestamp(), "
-                    "answer_folder = :place WHERE id = :id"
+                    "UPDATE delivery SET status = :after, progress = :after, attempts = 0, "
+                    "answered_at = clock_timestamp(), answer_folder = :place WHERE id = :id"
                 ),
                 {"id": delivery_id, "after": after, "place": place},
             )
@@ -169,7 +138,7 @@ class Store:
                 .where(DeliveryEvent.delivery == delivery_id)
                 .order_by(DeliveryEvent.id)
             )
-            return [dict(zip(names, (_local(row[0]), *row[1:]), strict=True)) for row in rows]
+            return [dict(zip(names, (local(row[0]), *row[1:]), strict=True)) for row in rows]
 
     # --- claims
 
@@ -215,6 +184,8 @@ class Store:
                 self._move(
                     connection, delivery_id, "recorded", actor, recording.report_sha256, outputs, recording.totals
                 )
+            faults.point("record:written")
+        faults.point("record:committed")
 
     def summary(self) -> list[dict[str, Any]]:
         """Per facility, in the order of their codes: counts (int) of deliveries (repeats apart), repeats, answered,
@@ -311,7 +282,7 @@ class Store:
             return {
                 row.name: {
                     "sha256": row.sha256,
-                    "loaded_at": _local(row.loaded_at),
+                    "loaded_at": local(row.loaded_at),
                     "actor": row.actor,
                     "rows": row.rows,
                 }
@@ -337,6 +308,7 @@ class Store:
             .order_by(DeliveryEvent.id.desc())
             .limit(1)
         ).first()
+        connection.execute(text("UPDATE delivery SET attempts = 0 WHERE id = :id"), {"id": delivery_id})
         if last is not None and tuple(last) == (status, inputs, outputs, detail):
             return
         self._add_event(connection, delivery_id, status, actor, inputs, outputs, detail)
@@ -348,8 +320,8 @@ class Store:
             after = progress = max(status, row.progress, key=STATUSES.index)
         connection.execute(
             text(
-                "UPDATE delivery SET status = :after, progress = :progress, reason = coalesce(:reason, reason) "
-                "WHERE id = :id"
+                "UPDATE delivery SET status = :after, progress = :progress, "
+                "reason = coalesce(:reason, reason) WHERE id = :id"
             ).bindparams(bindparam("reason", type_=JSONB(none_as_null=True))),
             {
                 "id": delivery_id,
@@ -401,8 +373,6 @@ class Store:
             f"the database did not take the data ({doing}): {what}",
         )
 
-
-_DELIVERIES = select(*(getattr(Delivery, name) for name in DeliveryRow.__dataclass_fields__))
 
 _SUMMARY = text("""
 WITH standing AS (
@@ -498,17 +468,6 @@ def _locked_delivery(connection: Connection, delivery_id: int) -> Any:
     return row
 
 
-def _local(value: dt.datetime | None) -> Any:
-    return None if value is None else value.astimezone(VIETNAM)
-
-
-def _delivery_row(row: Any) -> DeliveryRow:
-    values = dict(row._mapping)
-    for name in ("received_at", "recorded_at", "answered_at"):
-        values[name] = _local(values[name])
-    return DeliveryRow(**values)
-
-
 def _recent(row: RowMapping) -> RecentDelivery:
     totals: dict[str, Any] = row["totals"] or {}
     amounts = {name: Decimal(totals[name]) if name in totals else None for name in ("requested", "approved", "refused")}
@@ -516,7 +475,7 @@ def _recent(row: RowMapping) -> RecentDelivery:
         id=row["id"],
         facility=row["facility"],
         file=row["file"],
-        received_at=_local(row["received_at"]),
+        received_at=local(row["received_at"]),
         status=row["status"],
         repeat_of=row["repeat_of"],
         claims=totals.get("claims"),
@@ -528,5 +487,5 @@ def _recent(row: RowMapping) -> RecentDelivery:
         approved=amounts["approved"],
         refused=amounts["refused"],
         answer_folder=row["answer_folder"],
-        answered_at=_local(row["answered_at"]),
+        answered_at=local(row["answered_at"]),
     )
