@@ -20,10 +20,10 @@ from claim_rules.signature import Signature
 
 RULE_ERROR = "rule-error"
 
-SIGNATURE, TRUST, HISTORY = "signature", "trust anchors", "history"
-FACTS = (SIGNATURE, TRUST, HISTORY)
-"""What a rule may need beside reference data: that the signature was looked at, that trust anchors were given, and
-earlier claims (not there in giamdinh check)."""
+SIGNATURE, TRUST, HISTORY, RECEIPT = "signature", "trust anchors", "history", "time of receipt"
+FACTS = (SIGNATURE, TRUST, HISTORY, RECEIPT)
+"""What a rule may need beside reference data: that the signature was looked at, that trust anchors were given, earlier
+claims (not there in giamdinh check), when the claims came (a check of a file without NGAYLAP has only the clock)."""
 
 PAYMENT_METHODS = "contract: payment_methods"
 APPOINTMENTS, TRANSFERS, RECALLED, BEDS = "appointments", "transfers", "recalled", "beds"
@@ -190,6 +190,7 @@ def run(
     *,
     given: pd.DataFrame | None = None,
     received_day: str = "",
+    receipt: bool = False,
     history: dict[str, pd.DataFrame] | None = None,
     signature: Signature | None = None,
     found_by: tuple[str, ...] = ("extract", "validate"),
@@ -200,7 +201,8 @@ def run(
 
     given: raw findings of reading and validating; found_by: which of those two looked at this delivery (their rules
     then count as run). history, signature: None where they are not known. on_error is told of a rule that raised, with
-    its exception. contract: rules that it switches off do not run and are told as skipped.
+    its exception. receipt: whether received_day is that of a receipt, not of a trial. contract: rules that it switches
+    off do not run and are told as skipped.
     """
     book = catalogue.book()
     everything = build(tables)
@@ -221,6 +223,7 @@ def run(
         SIGNATURE: signature is not None,
         TRUST: signature is not None and signature.judged,
         HISTORY: history is not None,
+        RECEIPT: receipt and bool(received_day),
         PAYMENT_METHODS: bool(terms.payment_methods),
         **{frame: history is not None and frame in history for frame in HISTORY_FRAMES},
     }

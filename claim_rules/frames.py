@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -91,3 +91,27 @@ def line_numbers(frame: pd.DataFrame) -> pd.Series:
     if clash.any():
         line = line.where(~frame["claim"].isin(frame.loc[clash, "claim"]), position)
     return line.astype("int64")
+
+
+def texts(tables: ClaimTables, name: str, names: Sequence[str], claims: pd.Index) -> pd.DataFrame:
+    """Rows of one claim table as a rule reads them: claim, table, row and the elements `names`, stripped, "" for none.
+
+    claims: positions whose rows are wanted. A table that nobody sent has no rows.
+    """
+    if name not in tables:
+        frame = pd.DataFrame({"claim": pd.Series([], dtype="int64"), "row": pd.Series([], dtype="int64")})
+    else:
+        frame = tables[name]
+        inside = frame["claim"].isin(claims)
+        frame = frame if inside.all() else frame[inside]
+    out = frame[list(KEY_COLUMNS)].copy()
+    out.insert(1, "table", pd.Series(name, index=out.index, dtype="str"))
+    for element in names:
+        own = frame[element] if element in frame.columns else pd.Series("", index=out.index, dtype="str")
+        out[element] = own.fillna("").str.strip()
+    return out
+
+
+def claims_with(tables: ClaimTables, name: str) -> set[int]:
+    """Positions of the claims that have rows of a table."""
+    return set(tables[name]["claim"]) if name in tables else set()

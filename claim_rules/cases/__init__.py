@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from claim_rules import benefit, catalogue, contract, dictionary, engine, expectations, outcome
+from claim_rules import benefit, catalogue, contract, dictionary, engine, expectations, law, outcome
 from claim_rules.findings import concat
 from claim_rules.frames import ClaimTables
 from claim_rules.money import amount_text
@@ -22,9 +22,8 @@ class WorkedCase:
     """One case. given: what differs from the base claim (table -> fields, or row number -> fields; `second`: a second
     claim in the same way; `decision`); reference: file stem -> rows; expect: findings, outcome, amounts (or
     `quarantined`: the code). file: for rules found while a file is read, what is done to a sound file (files.yaml).
-    delivery: what is known of it: received_day, signature (claim_rules.signature), versions (claim -> earlier day),
-    history (frame of earlier claims -> rows of text).
-    contract: the terms, as in a contract file (claim_rules.contract)."""
+    delivery: what is known of it: received_day (receipt: true where the claims really came then), signature
+    (claim_rules.signature), versions (claim -> earlier day), history (frame -> rows: Case.history)."""
 
     name: str
     name_vi: str
@@ -59,7 +58,8 @@ def _base() -> dict[str, Any]:
 
 
 def _rows(given: dict[str, Any], name: str) -> list[dict[str, str]]:
-    base = _base().get(name, [])
+    stays = given.get("XML1", {}).get("MA_LOAI_KCB") in law.load("kinds_of_care")["discharge_papers"]
+    base = _base().get(name) or (_base()["inpatient"].get(name, []) if stays else [])
     rows = [dict(row) for row in (base if isinstance(base, list) else [base])]
     changes = given.get(name, {})
     if changes is None:
@@ -83,6 +83,11 @@ def _one(given: dict[str, Any], claim: int) -> dict[str, pd.DataFrame]:
         rows = _rows(given, name)
         if not rows:
             continue
+        if name != "XML1":
+            named = given.get(name) or {}
+            for number, row in enumerate(rows, start=1):
+                if "MA_LK" not in (named.get(number) or {}):
+                    row["MA_LK"] = given.get("XML1", {}).get("MA_LK", _base()["XML1"]["MA_LK"])
         names = dictionary.table(name, decision).names
         frame = pd.DataFrame({item: pd.Series([row.get(item) for row in rows], dtype="str") for item in names})
         frame.insert(0, "claim", claim)
@@ -144,6 +149,7 @@ def run(case: WorkedCase) -> tuple[outcome.Outcome, engine.Appraisal]:
         reference,
         given=given,
         received_day=told.get("received_day", ""),
+        receipt=told.get("receipt", False),
         history=history if known else None,
         signature=signature,
         on_error=_raise,

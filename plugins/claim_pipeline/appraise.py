@@ -53,6 +53,8 @@ def run(
         reference,
         given=given,
         received_day=_day(delivery.received_at),
+        # a trial of a file that does not say when it was made has only the clock
+        receipt=delivery.inbox_facility is not None or bool(delivery.created_on),
         history=history,
         signature=signed,
         on_error=_log_error,

@@ -102,8 +102,8 @@ class Facility:
         return names(rng, rng.integers(1, 3, self.kind.doctors))
 
     def machine(self, group: str) -> str:
-        """Code of its machine of a group (XX.n.Z)."""
-        return f"{group}.1.{self.code[2:]}{group}01"
+        """Code of its machine of a group (XX.n.YYYYY.Z)."""
+        return f"{group}.1.{self.code}.{group}01"
 
 
 def facilities(count: int) -> list[Facility]:

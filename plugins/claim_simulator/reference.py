@@ -41,11 +41,20 @@ _CONDITIONS = (
 )
 
 
-def card_register(who: Visits, unknown: set[int], ends: dict[int, int], continuous: pd.Series) -> pd.DataFrame:
+def card_register(
+    who: Visits,
+    continuous: pd.Series,
+    *,
+    unknown: set[int],
+    ends: dict[int, int],
+    changes: dict[int, dict[str, str]],
+    more: dict[int, list[dict[str, str]]],
+) -> pd.DataFrame:
     """Rows of cards.csv for the patients of one facility.
 
-    unknown: visits whose card is left out; ends: visit -> last day of a card that had expired; continuous:
-    NAM_NAM_LIEN_TUC of each visit.
+    continuous: NAM_NAM_LIEN_TUC of each visit. unknown: visits whose card is left out; ends: visit -> last day of a
+    card that had expired; changes: visit -> what the register has otherwise; more: visit -> further cards, each with
+    what differs from the first.
     """
     visits, folk = who.frame, who.people
     change = visits["card_change"].to_numpy()
@@ -72,7 +81,10 @@ def card_register(who: Visits, unknown: set[int], ends: dict[int, int], continuo
         GT_THE_DEN=text8(visits["card_end"].to_numpy()[renewed]),
         TRANG_THAI_TU=text8(change[renewed] + 1),
     )
-    out = pd.concat([common, second]).sort_index(kind="stable")
+    for visit, values in changes.items():
+        common.loc[visit, list(values)] = list(values.values())
+    further = [common.loc[[visit]].assign(**values) for visit, cards in more.items() for values in cards]
+    out = pd.concat([common, second, *further]).sort_index(kind="stable")
     return out[~out.index.isin(list(unknown))].reset_index(drop=True)
 
 

@@ -14,7 +14,7 @@ from claim_simulator.catalogue import catalogue
 from claim_simulator.deliveries import file_name, write_delivery
 from claim_simulator.facilities import Facility, facilities
 from claim_simulator.faults import TRUTH_COLUMNS, Plan, plant
-from claim_simulator.moments import month_days, text8
+from claim_simulator.moments import DAY, Ints, month_days, text8
 from claim_simulator.orders import orders
 from claim_simulator.reference import card_register, co_payments, common_lists, other_cards, write_csv
 from claim_simulator.tables import claim_tables
@@ -22,7 +22,7 @@ from claim_simulator.visits import visits
 
 FIRST_MONTH = "202501"
 MOST_FACILITIES = 700
-_DAYS_UNTIL_SENT = 3
+_DAYS_OF_A_DELIVERY = 8
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,6 @@ class _Simulation:
         self.out = out
         self.plan = Plan(self.houses, claims, fault_rate, np.random.default_rng([seed, 0]))
         self.first_day, self.last_day = month_days(month)
-        self.created_on = str(text8(np.array([self.last_day + _DAYS_UNTIL_SENT]))[0])
         self.deliveries = 0
         self.lines = 0
         self.faults: dict[str, int] = {}
@@ -109,34 +108,59 @@ class _Simulation:
         what = orders(house, lists, who, rng)
         tables = claim_tables(house, lists, who, what, self.month, rng)
         continuous = tables["XML1"]["NAM_NAM_LIEN_TUC"]
-        parts = [
-            range(int(part[0]), int(part[-1]) + 1)
-            for part in np.array_split(np.arange(self.claims), 3 + house.position % 2)
-            if len(part)
-        ]
+        left = who.frame["discharge"].to_numpy() // DAY
+        parts, sent = self._parts(left)
         planted = plant(house, lists, tables, parts, self.plan.share(house), rng)
         self.plan.done(planted.counts)
         for rule, count in planted.counts.items():
             self.faults[rule] = self.faults.get(rule, 0) + count
         if len(planted.truth):
             self.truth.append(planted.truth)
-        self.cards.append(card_register(who, planted.unknown, planted.ends, continuous))
+        self.cards.append(
+            card_register(
+                who,
+                continuous,
+                unknown=planted.unknown,
+                ends=planted.ends,
+                changes=planted.register,
+                more=planted.more_cards,
+            )
+        )
         self.co_payments.append(co_payments(who, planted.paid, rng))
         folder = self.out / "inbox" / house.code
         folder.mkdir(parents=True)
         for number, part in enumerate(parts, start=1):
+            late = sorted(planted.late) if number == len(parts) else []
+            claims = [claim for claim in part if claim not in planted.late] + late
+            if not claims:
+                continue
+            place = {claim: at for at, claim in enumerate(claims)}
             write_delivery(
                 folder / file_name(house, self.month, number),
                 house,
-                _renumbered(planted.tables, part),
-                self.created_on,
-                damage={claim - part.start: what for claim, what in planted.damage.items() if claim in part},
-                copies={claim - part.start for claim in planted.copies if claim in part},
-                faulty={claim - part.start for claim in planted.faulty if claim in part},
+                _renumbered(planted.tables, place),
+                sent[number - 1],
+                damage={place[claim]: what for claim, what in planted.damage.items() if claim in place},
+                copies={place[claim] for claim in planted.copies if claim in place},
+                faulty={place[claim] for claim in planted.faulty if claim in place},
                 rng=rng,
             )
             self.deliveries += 1
         self.lines += sum(len(planted.tables[name]) for name in ("XML2", "XML3") if name in planted.tables)
+
+    def _parts(self, left: Ints) -> tuple[list[range], list[str]]:
+        """The claims of each delivery and the day it is sent: eight days of discharges, sent on the next day.
+
+        That is early enough for each of them (7 working days). left: day of discharge of each claim, ascending.
+        """
+        parts, sent = [], []
+        for start in range(self.first_day, self.last_day + 1, _DAYS_OF_A_DELIVERY):
+            end = min(start + _DAYS_OF_A_DELIVERY - 1, self.last_day)
+            part = range(int(np.searchsorted(left, start)), int(np.searchsorted(left, end, side="right")))
+            if len(part):
+                parts.append(part)
+                sent.append(str(text8(np.array([end + 1]))[0]))
+        return parts, sent
 
     def _reference(self) -> None:
         rng = np.random.default_rng([self.seed, 2])
@@ -151,10 +175,12 @@ class _Simulation:
             write_csv(frame, folder / f"{name}.csv")
 
 
-def _renumbered(tables: ClaimTables, part: range) -> ClaimTables:
-    """The claims of one delivery, numbered from 0."""
-    some = tables.only(set(part))
-    some.claims["claim"] -= part.start
-    for frame in some.tables.values():
-        frame["claim"] -= part.start
+def _renumbered(tables: ClaimTables, place: dict[int, int]) -> ClaimTables:
+    """The claims of one delivery under their numbers in it."""
+    some = tables.only(set(place))
+    some.claims["claim"] = some.claims["claim"].map(place)
+    some.claims = some.claims.sort_values("claim", ignore_index=True)
+    for name, frame in some.tables.items():
+        frame["claim"] = frame["claim"].map(place)
+        some.tables[name] = frame.sort_values(["claim", "row"], kind="stable", ignore_index=True)
     return some

@@ -104,7 +104,6 @@ class _Tables:
         )
         everybody = np.arange(self.size)
         admitted = np.flatnonzero(self.inside)
-        summarised = np.flatnonzero(self.inside & (self.visits["loai"] != "09").to_numpy())
         transferred = np.flatnonzero((self.visits["transfer_to"] != "").to_numpy())
         invited = np.flatnonzero(self.appointment != "")
         parts = {
@@ -114,7 +113,7 @@ class _Tables:
             "XML4": self._results(),
             "XML5": self._notes(),
             "XML7": (admitted, self._discharge_paper(admitted)),
-            "XML8": (summarised, self._summary_paper(summarised)),
+            "XML8": (admitted, self._summary_paper(admitted)),
             "XML13": (transferred, self._transfer(transferred)),
             "XML14": (invited, self._invitation(invited)),
         }
@@ -143,9 +142,9 @@ class _Tables:
         wards = np.where(entrance == ward, ward, np.where(self.inside, _list(entrance, ward), entrance))
         loai = visits["loai"].to_numpy(dtype="U2")
         days = visits["discharge"].to_numpy() // DAY - visits["arrival"].to_numpy() // DAY + 1
-        counted = np.select(
-            [np.isin(loai, ["01", "09"]), loai == "05", loai == "08"], [0, visits["supply"].to_numpy(), 1], days
-        )
+        of_drugs = self.what.drugs.groupby("visit")["days"].max().reindex(range(self.size))
+        supply = of_drugs.fillna(visits["supply"]).astype("int64").to_numpy()
+        counted = np.select([np.isin(loai, ["01", "09"]), loai == "05", loai == "08"], [0, supply, 1], days)
         chronic = visits["age_days"].to_numpy() > 40 * 366
         held = self.rng.integers(1, 12, self.size) * 365
         continuous = text8(np.where(chronic, visits["card_start"].to_numpy() - held, 0))

@@ -61,7 +61,7 @@ def change_claim(claim: etree._Element, changes: dict[str, Any]) -> None:
 
 
 def make_file(path: Path, wanted: dict[str, Any]) -> None:
-    write_submission(path, two_claims(), "27001", "20250901")
+    write_submission(path, two_claims(), "27001", "20250812")
     document = etree.parse(path)
     for name, value in wanted.get("envelope", {}).items():
         element = document.find(f".//{name}")
@@ -82,7 +82,7 @@ def test_case(case: cases.WorkedCase, tmp_path: Path) -> None:
     ws.delivery = Delivery(
         file="thang8.xml",
         sha256="0" * 64,
-        received_at="2025-09-01T08:00:00+07:00",
+        received_at="2025-08-12T08:00:00+07:00",
         inbox_facility=wanted.get("inbox", "27001"),
     )
     try:

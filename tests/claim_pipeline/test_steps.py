@@ -95,6 +95,11 @@ def with_claims(hospital: Path, count: int) -> etree._ElementTree:
     return document
 
 
+def told(claim: dict[str, Any]) -> list[str]:
+    """Rules of the findings of a claim; these claims come long after their visits (SUB-001), which is not the point."""
+    return [finding["rule"] for finding in claim["findings"] if finding["rule"] != "SUB-001"]
+
+
 def test_one_broken_claim_among_fifty_harms_no_other(place: Path, hospital: Path) -> None:
     document = with_claims(hospital, 50)
     content = claims_of(document)[20].findall("FILEHOSO/NOIDUNGFILE")[1]
@@ -107,7 +112,7 @@ def test_one_broken_claim_among_fifty_harms_no_other(place: Path, hospital: Path
     broken = report["claims"][20]
     assert broken["outcome"] == "rejected"
     assert [finding["rule"] for finding in broken["findings"]] == ["STR-002"]
-    assert all(claim["findings"] == [] for claim in report["claims"] if claim is not broken)
+    assert all(told(claim) == [] for claim in report["claims"] if claim is not broken)
     [row] = steps._store().summary()
     assert (row["claims"], row["accepted"], row["rejected"]) == (50, 49, 1)
     assert not list((place / "inbox" / FACILITY).iterdir())
@@ -139,9 +144,8 @@ def test_a_claim_that_came_before_with_other_content_is_named(place: Path, hospi
     assert steps.run_all("test")["answered"] == 1
     earlier, later = sorted(reports(place), key=lambda report: report["delivery"]["file"])
     assert "SIG-004" in earlier["rules_run"]
-    assert [len(claim["findings"]) for claim in earlier["claims"]] == [0, 0, 0]
-    told = [[finding["rule"] for finding in claim["findings"]] for claim in later["claims"]]
-    assert told == [[], ["SIG-004"], []]
+    assert [told(claim) for claim in earlier["claims"]] == [[], [], []]
+    assert [told(claim) for claim in later["claims"]] == [[], ["SIG-004"], []]
     assert [claim["outcome"] for claim in later["claims"]] == ["accepted"] * 3
 
 

@@ -36,9 +36,9 @@ def told(report: dict[str, Any], facility: str) -> set[Fault]:
     }
 
 
-@pytest.mark.parametrize("seed", [1, 20260715])
-def test_planted_faults_are_found_and_nothing_else(tmp_path: Path, seed: int) -> None:
-    simulate(facilities=4, claims=220, month="202607", fault_rate=0.5, seed=seed, out=tmp_path)
+@pytest.mark.parametrize(("seed", "month"), [(1, "202607"), (20260715, "202610")])
+def test_planted_faults_are_found_and_nothing_else(tmp_path: Path, seed: int, month: str) -> None:
+    simulate(facilities=4, claims=220, month=month, fault_rate=0.5, seed=seed, out=tmp_path)
     reference = read_folder(tmp_path / "reference")
     planted = truth(tmp_path / "truth.csv")
     found: set[Fault] = set()
@@ -81,10 +81,12 @@ def _every_rule_of_claims() -> set[str]:
 
     of_delivery = {rule.id for rule in catalogue.book().values() if rule.level == "delivery"}
     carried = {rule.id for rule in catalogue.book().values() if rule.found_by.startswith("BEN")}
-    of_history = {"SIG-004"}  # a new version of a claim: every simulated claim is its first
+    waiting = {rule.id for rule in catalogue.book().values() if rule.awaits}
+    # what a file alone cannot show: an earlier claim of the store. The worked cases and the store's tests show it
+    of_history = {"SIG-004", *(f"DUP-{number:03}" for number in (2, 3, 4, 5, 6, 7, 8, 10, 11, 13))}
     # beds, papers and recalled claims of earlier deliveries: a file alone does not show them
     of_frames = {rule.id for rule in catalogue.book().values() if set(rule.facts) & set(engine.HISTORY_FRAMES)}
-    waiting = {rule.id for rule in catalogue.book().values() if rule.awaits}
-    # the contract of a facility is that of all its claims; BEN-012 ended before this month
-    elsewhere = {"BEN-012", "BEN-027"}
+    # the contract of a facility is that of all its claims; BEN-012 ended before these months, STR-033 begins between
+    # them; CARD-017 looks at other claims of the person
+    elsewhere = {"BEN-012", "BEN-027", "SUB-008", "STR-033", "CARD-017"}
     return set(catalogue.book()) - of_delivery - carried - of_history - of_frames - waiting - elsewhere

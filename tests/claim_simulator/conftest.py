@@ -55,4 +55,4 @@ def faultless(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def faulty(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Summary]:
     """Six facilities with many faults, and what the simulator says of them."""
     out = tmp_path_factory.mktemp("faulty")
-    return out, simulate(facilities=6, claims=90, month="202607", fault_rate=0.4, seed=3, out=out)
+    return out, simulate(facilities=6, claims=120, month="202607", fault_rate=0.5, seed=3, out=out)

@@ -12,6 +12,7 @@ from lxml import etree
 
 from claim_pipeline.extract.source import read
 from claim_pipeline.settings import settings
+from claim_rules.catalogue import book
 from claim_simulator import Summary
 from claim_simulator.faults import RULES
 
@@ -24,7 +25,10 @@ def truth(faulty: tuple[Path, Summary], read_csv: Callable[[Path], list[dict[str
 
 
 def test_every_rule_is_planted(faulty: tuple[Path, Summary], truth: list[dict[str, str]]) -> None:
-    assert set(faulty[1].faults) == set(RULES) == {row["rule"] for row in truth}
+    # the one ended before July 2026, the other begins after it
+    planted = set(RULES) - {"BEN-012", "STR-033"}
+    assert set(faulty[1].faults) == planted
+    assert planted <= {row["rule"] for row in truth}
 
 
 def test_rows_are_distinct_and_well_formed(truth: list[dict[str, str]]) -> None:
@@ -37,11 +41,12 @@ def test_rows_are_distinct_and_well_formed(truth: list[dict[str, str]]) -> None:
 
 
 def test_a_claim_refused_for_its_structure_has_no_other_finding(truth: list[dict[str, str]]) -> None:
+    refusing = {rule.id for rule in book().values() if rule.id.startswith("STR-") and rule.severity == "reject_claim"}
     rules = defaultdict(set)
     for row in truth:
         rules[row["MA_LK"]].add(row["rule"])
     for found in rules.values():
-        assert len(found) == 1 or not any(rule.startswith("STR-") for rule in found)
+        assert len(found) == 1 or not found & refusing
 
 
 def test_claims_and_lines_exist(faulty: tuple[Path, Summary], truth: list[dict[str, str]]) -> None:

@@ -1,8 +1,11 @@
-"""Faults of the card (CARD)."""
+"""Faults of the card and its holder (CARD)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+import pandas as pd
 
 from claim_simulator.faults.claim import Claim, Fault, Truth
 from claim_simulator.moments import day_of_text, text8
@@ -26,8 +29,126 @@ def _expired_card(claim: Claim) -> list[Truth]:
     return [("XML1", None, "CARD-008")]
 
 
+def _in_register(rule: str, name: str, value: Callable[[Claim], str]) -> Callable[[Claim], list[Truth]]:
+    """The register has something else than the claim."""
+
+    def plant(claim: Claim) -> list[Truth]:
+        claim.register[name] = value(claim)
+        return [("XML1", None, rule)]
+
+    return plant
+
+
+def _day_of(claim: Claim, name: str, more: int) -> str:
+    """The day of a field of XML1, so many days later."""
+    return str(text8(np.array([day_of_text(claim.get("XML1", name)[:8]) + more]))[0])
+
+
+def _blocked(claim: Claim) -> list[Truth]:
+    state = claim.pick(["revoked", "reduced", "suspended"])
+    claim.register.update(TRANG_THAI=state, TRANG_THAI_TU=_day_of(claim, "NGAY_VAO", -int(claim.rng.integers(0, 20))))
+    return [("XML1", None, "CARD-011")]
+
+
+def _dead(claim: Claim) -> list[Truth]:
+    since = _day_of(claim, "NGAY_VAO", -int(claim.rng.integers(1, 20)))
+    claim.register.update(TRANG_THAI="deceased", TRANG_THAI_TU=since)
+    return [("XML1", None, "CARD-018")]
+
+
+def _paid(claim: Claim) -> list[tuple[str, int]]:
+    return [(table, row) for table, row in claim.lines() if claim.amount(table, "T_BHTT", row) > 0]
+
+
+def _long_after_the_card(claim: Claim) -> list[Truth]:
+    """A course of four weeks: the card ends in its first days, one drug is ordered near its end."""
+    claim.card_end = day_of_text(claim.get("XML1", "NGAY_VAO")[:8]) + int(claim.rng.integers(0, 4))
+    claim.everywhere("GT_THE_DEN", str(text8(np.array([claim.card_end]))[0]))
+    table, row = claim.pick([place for place in _paid(claim) if place[0] == "XML2"])
+    moment = _day_of(claim, "NGAY_VAO", 21) + claim.get(table, "NGAY_YL", row)[8:]
+    claim.put(table, "NGAY_YL", moment, row)
+    claim.put(table, "NGAY_TH_YL", moment, row)
+    return [(table, row + 1, "CARD-009")]
+
+
+def _before_the_card(claim: Claim) -> list[Truth]:
+    start = _day_of(claim, "NGAY_VAO", 1)
+    claim.put("XML1", "GT_THE_TU", start)
+    claim.register.update(GT_THE_TU=start, TRANG_THAI_TU=start)
+    early = [(table, row) for table, row in _paid(claim) if claim.get(table, "NGAY_YL", row)[:8] < start]
+    return [(table, row + 1, "CARD-010") for table, row in early]
+
+
+def _wrong_group(claim: Claim) -> list[Truth]:
+    card = claim.pick(["HT", "BT", "TS"]) + claim.get("XML1", "MA_THE_BHYT")[2:]
+    claim.everywhere("MA_THE_BHYT", card)
+    claim.register["MA_THE_BHYT"] = card
+    return [("XML1", None, "CARD-012")]
+
+
+def _grown_child(claim: Claim) -> list[Truth]:
+    arrival = claim.get("XML1", "NGAY_VAO")
+    birth = f"{int(arrival[:4]) - 7}{arrival[4:6]}100000"
+    claim.everywhere("NGAY_SINH", birth)
+    claim.register["NGAY_SINH"] = birth[:8]
+    return [("XML1", None, "CARD-013")]
+
+
+def _better_card(claim: Claim) -> list[Truth]:
+    """A second card of full benefit holds too, and the lines stay at the rate of the first."""
+    second = "CC1" + claim.get("XML1", "MA_THE_BHYT")[3:]
+    claim.more_cards.append({"MA_THE_BHYT": second})
+    for name in ("MA_DKBD", "GT_THE_TU", "GT_THE_DEN"):
+        claim.put("XML1", name, f"{claim.get('XML1', name)};{claim.get('XML1', name)}")
+    claim.put("XML1", "MA_THE_BHYT", f"{claim.get('XML1', 'MA_THE_BHYT')};{second}")
+    # what the better card leaves to the patient is nothing
+    return [("XML1", None, "CARD-015"), ("XML1", None, "BEN-026")]
+
+
+def _unknown_paper_card(claim: Claim) -> list[Truth]:
+    claim.unknown_card = True
+    return [("XML1", None, "CARD-016")]
+
+
+def _other_sex(claim: Claim) -> str:
+    return "1" if claim.get("XML1", "GIOI_TINH") == "2" else "2"
+
+
+def _listed_adult(known: pd.DataFrame) -> pd.Series:
+    return known["registered_card"] & ~known["child_card"] & ~known["infant"]
+
+
 FAULTS: dict[str, Fault] = {
     "CARD-001": Fault(lambda known: known["registered_card"], _letter_in_card),
     "CARD-002": Fault(lambda known: known["registered_card"], _unknown_card),
+    "CARD-003": Fault(_listed_adult, _in_register("CARD-003", "HO_TEN", lambda claim: "Trịnh Thị Mẫu")),
+    "CARD-004": Fault(_listed_adult, _in_register("CARD-004", "NGAY_SINH", lambda claim: "19010203")),
+    "CARD-005": Fault(_listed_adult, _in_register("CARD-005", "GIOI_TINH", _other_sex)),
+    "CARD-006": Fault(_listed_adult, _in_register("CARD-006", "MA_DKBD", lambda claim: "27899")),
+    "CARD-007": Fault(
+        _listed_adult, _in_register("CARD-007", "GT_THE_DEN", lambda claim: _day_of(claim, "GT_THE_DEN", 30))
+    ),
     "CARD-008": Fault(lambda known: known["registered_card"] & ~known["child_card"], _expired_card),
+    "CARD-009": Fault(
+        lambda known: _listed_adult(known) & (known["loai"] == "05") & (known["paid_drugs"] > 0), _long_after_the_card
+    ),
+    "CARD-010": Fault(lambda known: _listed_adult(known) & (known["T_BHTT"] > 0), _before_the_card, needs_amounts=True),
+    "CARD-011": Fault(_listed_adult, _blocked),
+    "CARD-012": Fault(lambda known: _listed_adult(known) & (known["card_rate"] == 8_000), _wrong_group),
+    "CARD-013": Fault(lambda known: known["registered_card"] & known["child_card"], _grown_child),
+    "CARD-015": Fault(
+        lambda known: (
+            _listed_adult(known)
+            & (known["card_rate"] == 8_000)
+            & (known["rate"] == 8_000)
+            & known["one_rate"]
+            & known["plain_route"]
+            & ~known["small"]
+            & ~known["waived"]
+        ),
+        _better_card,
+        needs_amounts=True,
+    ),
+    "CARD-016": Fault(lambda known: known["paper_card"], _unknown_paper_card),
+    "CARD-018": Fault(_listed_adult, _dead),
 }

@@ -6,7 +6,6 @@ import numpy as np
 
 from claim_simulator.catalogue import NEW_DRUG_PRICES, NEW_SERVICE_PRICES
 from claim_simulator.faults.claim import Claim, Fault, Truth
-from claim_simulator.faults.facts import every_claim
 from claim_simulator.moments import day_of_text, text12
 
 
@@ -50,5 +49,5 @@ FAULTS: dict[str, Fault] = {
         lambda known: (known["loai"] == "01") & ~known["XML13"] & ~known["XML14"] & (known["services"] > 0),
         _leaves_before,
     ),
-    "TIME-002": Fault(every_claim, _outside_visit),
+    "TIME-002": Fault(lambda known: known["loai"] != "08", _outside_visit),
 }

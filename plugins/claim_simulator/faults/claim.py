@@ -36,6 +36,9 @@ class Claim:
         self.card_end: int | None = None
         self.decision: str | None = None
         self.six_months_paid = False
+        self.register: dict[str, str] = {}
+        self.more_cards: list[dict[str, str]] = []
+        self.late = False
 
     def rows(self, table: str) -> range:
         """Rows of a table."""
@@ -46,6 +49,10 @@ class Claim:
 
     def put(self, table: str, name: str, value: str, row: int = 0) -> None:
         self._sheets.column(table, name)[self._sheets.start(table, self.number) + row] = value
+
+    def drop(self, table: str) -> None:
+        """Leaves out a table."""
+        self._sheets.dropped.add((table, self.number))
 
     def amount(self, table: str, name: str, row: int = 0) -> int:
         """An amount in 1/100 đồng."""
@@ -100,6 +107,7 @@ class Sheets:
         self._tables = tables
         self._claims = {name: frame["claim"].to_numpy() for name, frame in tables.items()}
         self._columns: dict[tuple[str, str], np.ndarray] = {}
+        self.dropped: set[tuple[str, int]] = set()
 
     def has(self, table: str, name: str) -> bool:
         return table in self._tables and name in self._tables[table].columns
@@ -122,6 +130,9 @@ class Sheets:
         frames = {name: frame.copy() for name, frame in self._tables.items()}
         for (table, name), values in self._columns.items():
             frames[table][name] = pd.Series(values, index=frames[table].index, dtype="str")
+        for name in {table for table, _ in self.dropped}:
+            gone = [claim for table, claim in self.dropped if table == name]
+            frames[name] = frames[name][~frames[name]["claim"].isin(gone)].reset_index(drop=True)
         return ClaimTables(self._tables.claims.copy(), frames, self._tables.unknown)
 
 

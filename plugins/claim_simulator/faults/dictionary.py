@@ -53,7 +53,7 @@ def _old_layout(claim: Claim) -> list[Truth]:
 
 
 FAULTS: dict[str, Fault] = {
-    "DICT-001": Fault(every_claim, _empty_field),
+    "DICT-001": Fault(lambda known: ~known["infant"], _empty_field),
     "DICT-002": Fault(every_claim, _too_long),
     "DICT-003": Fault(every_claim, _not_integer),
     "DICT-004": Fault(every_claim, _not_in_list),

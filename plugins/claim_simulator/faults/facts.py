@@ -11,6 +11,7 @@ from claim_rules.lines import build
 
 ON_PAPER = ("QN", "HC", "LS", "XK", "CY", "CA")
 """Card groups that the register need not know."""
+_AGE = ("NGAY_SINH", "NGAY_VAO")
 
 
 def facts(tables: ClaimTables) -> pd.DataFrame:
@@ -34,6 +35,9 @@ def facts(tables: ClaimTables) -> pd.DataFrame:
     out["paid_drugs"], out["paid_services"] = count(drug & paid), count(service & paid)
     out["paid_tests"] = count(tested & paid)
     out["part_drugs"], out["part_services"] = count(drug & part), count((lines["table"] == "XML3") & part)
+    out["tests"] = count(tested)
+    out["beds"] = count(service & lines["MA_NHOM"].isin(["14", "15", "16"]))
+    out["selfpaid"] = count(lines["PHAM_VI"] == "2")
     out["surgery"] = count(service & (lines["MA_NHOM"] == "8"))
     large = paid & alone & (lines["T_BHTT"] >= 1_000_000)
     beds = lines["MA_NHOM"].isin(["14", "15", "16"])
@@ -68,10 +72,16 @@ def facts(tables: ClaimTables) -> pd.DataFrame:
     out["five_years"] = visits["NAM_NAM_LIEN_TUC"] != ""
     out["veteran"] = visits["MA_THE_BHYT"].str.startswith(("CC", "CK"))
     out["forces"] = benefit.of_forces(visits)
+    out["paper_card"] = out["single_card"] & visits["MA_THE_BHYT"].str.startswith(ON_PAPER)
     out["waived"] = visits["NGAY_MIEN_CCT"] != ""
     out["inpatient"] = visits["inpatient"]
     out["loai"] = visits["MA_LOAI_KCB"]
     out["child_card"] = visits["MA_THE_BHYT"].str.startswith("TE")
+    born, came = (pd.to_datetime(visits[name].str[:8], format="%Y%m%d", errors="coerce") for name in _AGE)
+    out["infant"] = (came - born).dt.days < 370
+    out["grown_woman"] = (visits["GIOI_TINH"] == "2") & ((came - born).dt.days > 18 * 366)
+    out["left_on"] = pd.to_numeric(visits["NGAY_RA"].str[6:8]).astype("int64")
+    out["since_august"] = visits["day_out"] >= "20260801"
     for name in ("XML4", "XML5", "XML7", "XML13", "XML14"):
         has = set(tables[name]["claim"]) if name in tables else set()
         out[name] = out.index.isin(has)

@@ -24,10 +24,11 @@ def _unlisted_service(claim: Claim) -> list[Truth]:
     row = claim.pick([row for row in claim.rows("XML3") if _is_paid_service(claim, row, ("1", "2", "3"))])
     code, wrong = claim.get("XML3", "MA_DICH_VU", row), f"22.9{int(claim.rng.integers(100, 999))}.1399"
     claim.put("XML3", "MA_DICH_VU", wrong, row)
-    if not any(claim.get("XML3", "MA_DICH_VU", other) == code for other in claim.rows("XML3")):
-        for result in claim.rows("XML4"):
-            if claim.get("XML4", "MA_DICH_VU", result) == code:
-                claim.put("XML4", "MA_DICH_VU", wrong, result)
+    if any(claim.get("XML3", "MA_DICH_VU", other) == code for other in claim.rows("XML3")):
+        return [("XML3", row + 1, "CAT-012"), ("XML4", None, "STR-016")]
+    for result in claim.rows("XML4"):
+        if claim.get("XML4", "MA_DICH_VU", result) == code:
+            claim.put("XML4", "MA_DICH_VU", wrong, result)
     return [("XML3", row + 1, "CAT-012")]
 
 

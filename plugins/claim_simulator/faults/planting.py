@@ -19,10 +19,13 @@ from claim_simulator.faults import (
     clinical,
     dictionary,
     entitlement,
+    fields,
     listing,
     money,
+    papers,
     rate,
     structure,
+    submission,
 )
 from claim_simulator.faults.claim import Claim, Fault, Sheets
 from claim_simulator.faults.facts import facts
@@ -31,12 +34,28 @@ TRUTH_COLUMNS = ["MA_CSKCB", "MA_LK", "table", "line", "rule"]
 
 FAULTS: dict[str, Fault] = {
     rule: fault
-    for module in (structure, dictionary, card, rate, entitlement, arithmetic, money, listing, chronology, clinical)
+    for module in (
+        structure,
+        papers,
+        fields,
+        dictionary,
+        card,
+        rate,
+        entitlement,
+        arithmetic,
+        money,
+        listing,
+        chronology,
+        clinical,
+        submission,
+    )
     for rule, fault in module.FAULTS.items()
 }
 """How each rule's fault is planted."""
 
 REPEATED = "DUP-001"
+LATE = ("SUB-001",)
+"""Faults of claims that come with a later delivery: they need more than one."""
 RULES = (*FAULTS, REPEATED)
 """Rules whose faults are planted, each for itself."""
 
@@ -47,6 +66,7 @@ class Planted:
 
     damage, copies: see deliveries; faulty: claims with a fault; truth: frame of TRUTH_COLUMNS; counts: planted faults
     by rule; unknown, ends: what the card register must not know, or know otherwise (see reference.card_register);
+    register, more_cards: what the register has otherwise or beside; late: claims to be sent with the last delivery;
     paid: whose ledger holds more than six months (reference.co_payments).
     """
 
@@ -58,6 +78,9 @@ class Planted:
     counts: dict[str, int] = field(default_factory=dict)
     unknown: set[int] = field(default_factory=set)
     ends: dict[int, int] = field(default_factory=dict)
+    register: dict[int, dict[str, str]] = field(default_factory=dict)
+    more_cards: dict[int, list[dict[str, str]]] = field(default_factory=dict)
+    late: set[int] = field(default_factory=set)
     paid: set[int] = field(default_factory=set)
 
 
@@ -111,6 +134,8 @@ def plant(
     fit.
     """
     out = Planted(tables)
+    if len(parts) < 2:
+        share = {rule: count for rule, count in share.items() if rule not in LATE}
     if not share:
         return out
     size = len(tables.claims)
@@ -139,6 +164,12 @@ def plant(
             out.ends[number] = claim.card_end
         if claim.six_months_paid:
             out.paid.add(number)
+        if claim.register:
+            out.register[number] = claim.register
+        if claim.more_cards:
+            out.more_cards[number] = claim.more_cards
+        if claim.late:
+            out.late.add(number)
         if claim.decision:
             sub.claims.loc[sub.claims["claim"] == number, "decision"] = claim.decision
     changed = sheets.tables()
