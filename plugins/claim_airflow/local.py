@@ -182,7 +182,7 @@ class LocalAirflow:
         self.say("PostgreSQL is up; making Airflow's tables")
         self._run("prepare", PREPARE)
         for name, arguments in COMPONENTS.items():
-            self.processes[name] = self._spawn(name, arguments)
+            self.processes[name] = self._spawn(name, ["airflow", *arguments])
 
     def run_beside(self, name: str, command: list[str]) -> None:
         """Starts another process of this home: watched, logged and stopped like Airflow's own."""
