@@ -50,8 +50,8 @@ schemas: .venv/runtime.stamp ## writes the XML Schemas from the dictionary
 settings-table: .venv/runtime.stamp ## writes docs/settings.md from the settings class
 	@$(BIN)/python scripts/settings_table.py > docs/settings.md
 
-rule-book: .venv/runtime.stamp ## writes docs/rule-book.md from the rules and their cases
-	@$(BIN)/giamdinh rules --markdown > docs/rule-book.md
+rule-book: .venv/runtime.stamp ## writes docs/rule-book.md and docs/rules/ from the rules and their cases
+	@$(BIN)/giamdinh rules --docs docs
 
 suites: .venv/runtime.stamp ## writes what is expected of each table (claim_rules/expectations/suites) from the dictionary
 	@$(BIN)/giamdinh expectations --out claim_rules/expectations/suites

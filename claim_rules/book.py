@@ -1,4 +1,4 @@
-"""The rule book as text: all rules, or one with its worked cases. docs/rule-book.md is made from it."""
+"""The rule book as text: all rules, or one with its worked cases. The pages in docs/ are made from it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ SEVERITY = {
     "warn": ("cảnh báo", "warns"),
 }
 """Severity in the words of a page: Vietnamese, English."""
+
+CONFIDENCE = {"high": "cao", "medium": "trung bình", "low": "thấp"}
+"""How sure the sources are, in Vietnamese."""
 
 
 def all_rules() -> str:
@@ -31,18 +34,61 @@ def one(rule_id: str) -> str | None:
     return None if rule is None else "\n".join(_describe(rule))
 
 
-def markdown() -> str:
-    """The whole book for docs/."""
-    parts = [
-        "# Bộ quy tắc giám định · Rule book",
-        "",
-        "Tệp này được sinh từ các quy tắc và ví dụ của chúng; không sửa tay. "
-        "This file is made from the rules and their worked cases (`make rule-book`); do not edit it.",
-        "",
-    ]
+FAMILIES = {
+    "STR": ("Cấu trúc và trường dữ liệu", "Structure and fields"),
+    "DICT": ("Từ điển dữ liệu", "The data dictionary"),
+    "SIG": ("Chữ ký số", "Signature"),
+    "SUB": ("Gửi hồ sơ", "Submission"),
+    "CARD": ("Thẻ BHYT", "The card"),
+    "BEN": ("Quyền lợi và mức hưởng", "Entitlement and rate"),
+    "RATE": ("Tỷ lệ thanh toán", "Payment rates"),
+    "SUM": ("Số tiền và tổng", "Amounts and totals"),
+    "CAT": ("Danh mục được duyệt", "Approved lists"),
+    "PRICE": ("Đơn giá", "Prices"),
+    "CLIN": ("Chẩn đoán và chỉ định", "Diagnoses and indications"),
+    "TIME": ("Thời gian", "Times"),
+    "DUP": ("Trùng lặp", "Repetition"),
+    "STAT": ("Thống kê", "Statistics"),
+}
+"""Families of rules in the words of a page: Vietnamese, English."""
+_MADE = (
+    "Tệp này được sinh từ các quy tắc và ví dụ của chúng; không sửa tay. "
+    "This file is made from the rules and their worked cases (`make rule-book`); do not edit it."
+)
+
+
+def documents() -> dict[str, str]:
+    """The rule book for docs/: path below it -> text. An index, and one page for each family."""
+    families: dict[str, list[catalogue.Rule]] = {}
     for rule in catalogue.book().values():
-        parts += [f"## {rule.id}", "", *_describe(rule, bullets=True)[1:], ""]
+        families.setdefault(rule.id.split("-")[0], []).append(rule)
+    order = [*FAMILIES, *sorted(set(families) - set(FAMILIES))]
+    known = {name: sorted(families[name], key=lambda rule: rule.id) for name in order if name in families}
+    pages = {f"rules/{name.lower()}.md": _page(name, rules) for name, rules in known.items()}
+    return {"rule-book.md": _index(known), **pages}
+
+
+def _words(family: str) -> str:
+    return " · ".join(FAMILIES.get(family, (family,)))
+
+
+def _index(families: dict[str, list[catalogue.Rule]]) -> str:
+    parts = ["# Bộ quy tắc giám định · Rule book", "", _MADE, ""]
+    for name, rules in families.items():
+        parts += [f"## [{name}](rules/{name.lower()}.md): {_words(name)}", ""]
+        parts += [
+            f"- [{rule.id}](rules/{name.lower()}.md#{rule.id.lower()}): {rule.title_vi} · {rule.title_en}"
+            for rule in rules
+        ]
+        parts.append("")
     return "\n".join([*parts, *_options()])
+
+
+def _page(family: str, rules: list[catalogue.Rule]) -> str:
+    parts = [f"# {family}: {_words(family)}", "", f"{_MADE} [Mục lục · index](../rule-book.md)", ""]
+    for rule in rules:
+        parts += [f"## {rule.id}", "", *_describe(rule, bullets=True)[1:], ""]
+    return "\n".join(parts)
 
 
 def _options() -> list[str]:
@@ -71,11 +117,18 @@ def _describe(rule: catalogue.Rule, *, bullets: bool = False) -> list[str]:
     severity = SEVERITY[rule.severity]
     out.append(f"{mark}Mức độ · severity: {severity[0]} · {severity[1]} (`{rule.severity}`), {rule.level}")
     out.append(f"{mark}Căn cứ · basis: {rule.basis}")
+    if rule.confidence:
+        out.append(f"{mark}Độ tin cậy của nguồn · confidence: {CONFIDENCE[rule.confidence]} · {rule.confidence}")
     if rule.since or rule.until:
         out.append(f"{mark}Hiệu lực theo NGAY_RA · in force by NGAY_RA: {rule.since or '…'} – {rule.until or '…'}")
     if rule.needs:
         files = "; ".join(f"{file}.csv ({', '.join(columns)})" for file, columns in rule.needs.items())
         out.append(f"{mark}Danh mục cần có · needs: {files}")
+    if rule.wants:
+        files = "; ".join(f"{file}.csv ({', '.join(columns)})" for file, columns in rule.wants.items())
+        out.append(f"{mark}Một phần cần · a part of it needs: {files}")
+    if rule.facts or rule.wants_facts:
+        out.append(f"{mark}Cần biết thêm · must be known: {', '.join([*rule.facts, *rule.wants_facts])}")
     if rule.awaits:
         out.append(f"{mark}Chưa chạy được, còn thiếu · cannot run yet, needs: {rule.awaits}")
     if rule.found_by in catalogue.book():

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
-from importlib import import_module
+from importlib import import_module, resources
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,8 @@ class Rule:
     facts: what must be known beside them (claim_rules.engine.FACTS), wants_facts: what a part of it must know.
     awaits: data that nobody sends yet (no file of the contract carries it): the rule is declared and always skipped.
     found_by: "rule" (function here), "extract", "validate" or another rule's id that carries it. since, until: days of
-    NGAY_RA (yyyymmdd) between which it holds. decisions: versions of the format on which it runs.
+    NGAY_RA (yyyymmdd) between which it holds. decisions: versions of the format on which it
+    runs. confidence: how sure the sources are of it (high, medium, low; "" where none says).
     """
 
     id: str
@@ -58,6 +60,7 @@ class Rule:
     awaits: str = ""
     since: str = ""
     until: str = ""
+    confidence: str = ""
     decisions: tuple[str, ...] = ("130", "4750", "3176")
     check: Check | None = field(default=None, compare=False, repr=False)
 
@@ -70,7 +73,14 @@ def _register(rule: Rule) -> None:
         raise ValueError(f"rule {rule.id} is declared twice")
     if rule.severity not in SEVERITIES or rule.level not in LEVELS:
         raise ValueError(f"rule {rule.id}: unknown severity or level")
-    _BOOK[rule.id] = rule
+    _BOOK[rule.id] = rule if rule.confidence else replace(rule, confidence=_confidence().get(rule.id, ""))
+
+
+@cache
+def _confidence() -> dict[str, str]:
+    """How sure the sources are of each rule."""
+    text = resources.files("claim_rules.rules").joinpath("confidence.csv").read_text("utf-8")
+    return {row["rule"]: row["confidence"] for row in csv.DictReader(text.splitlines())}
 
 
 def declare(id: str, **facts: object) -> None:
@@ -101,8 +111,6 @@ def book() -> dict[str, Rule]:
 @cache
 def version() -> str:
     """Version of the rule book: a name for exactly these rules, texts and law (12 hexadecimal digits)."""
-    from importlib import resources
-
     digest = hashlib.sha256()
     for entry in book().values():
         digest.update(json.dumps({**asdict(entry), "check": None}, sort_keys=True, default=str).encode())

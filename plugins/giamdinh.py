@@ -227,13 +227,15 @@ def simulate(
 @app.command()
 def rules(
     rule: Annotated[str | None, typer.Argument(help="Mã quy tắc, ví dụ CARD-008 · rule id")] = None,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Cả bộ quy tắc cho docs/ · the book for docs/")] = False,
+    docs: Annotated[Path | None, typer.Option(help="Ghi các trang vào thư mục này · writes the pages there")] = None,
 ) -> None:
     """Bộ quy tắc giám định, hoặc một quy tắc với các ví dụ. The rule book, or one rule with its cases."""
     from claim_rules import book
 
-    if markdown:
-        typer.echo(book.markdown(), nl=False)
+    if docs is not None:
+        for name, page in book.documents().items():
+            (docs / name).parent.mkdir(parents=True, exist_ok=True)
+            (docs / name).write_text(page, "utf-8")
         return
     text = book.one(rule.upper()) if rule else book.all_rules()
     if text is None:
