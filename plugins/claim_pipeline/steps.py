@@ -309,12 +309,19 @@ def _step(step: str, row: DeliveryRow, ws: Workspace) -> None:
     if step == "extract" and row.intake_fault is not None:
         raise _checksum_failed()
     if step == "appraise":
+        _tell_unknown_facility(row)
         history = {"versions": _store().earlier_versions(row.id, ws.read_tables())}
         step_on_files(step, ws, _reference(), history)
     else:
         # only codes that an export has in another form are told by reference data before the rules
         reference = _reference() if step == "transform" and ws.has_frame("open-codes") else {}
         step_on_files(step, ws, reference, earlier=_earlier(row) if step == "extract" else None)
+
+
+def _tell_unknown_facility(row: DeliveryRow) -> None:
+    known = _reference().get("facilities")
+    if known is not None and "MA_CSKCB" in known and not (known["MA_CSKCB"] == row.facility).any():
+        _store().notice("unknown-facility", row.facility, "")
 
 
 def _earlier(row: DeliveryRow) -> Earlier:

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 
+from claim_airflow.assets import INBOX
+from claim_airflow.prepare import POOL
 from claim_pipeline.steps import STEPS
 
 ROOT = Path(__file__).parents[2]
@@ -99,3 +101,15 @@ def test_parsing_loads_nothing_heavy():
 def test_the_plugin_loads_nothing_heavy():
     loaded = imported_by(PLUGIN)["new"]
     assert not [name for name in loaded if name.split(".")[0] in (*HEAVY, "fastapi") or name == "claim_desk.pages"]
+
+
+def test_steps_leave_a_place_for_intake(bag: DagBag):
+    steps = [bag.dags["claim_appraisal"].get_task(step) for step in STEPS[1:]]
+    assert {task.pool for task in steps} == {POOL}
+    assert {task.pool for task in bag.dags["claim_intake"].tasks} == {"default_pool"}
+
+
+def test_intake_that_has_not_taken_all_calls_its_next_run(bag: DagBag):
+    (asset,) = bag.dags["claim_intake"].get_task("look_again").outlets
+    assert asset == INBOX
+    assert bag.dags["claim_intake"].get_task("announce").trigger_rule == "all_done"

@@ -325,3 +325,126 @@ def without_answer(rows: list[str]) -> list[str]:
     for pattern, instead in TIMED:
         rows = [re.sub(pattern, instead, row) for row in rows]
     return sorted(rows)
+
+
+def test_odd_files_are_answered_or_refused_and_never_block_the_folder(
+    place: Path, hospital: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from claim_pipeline.archive import Archive
+
+    folder = place / "inbox" / FACILITY
+    drop(place, b"", "rỗng.xml")
+    drop(place, first_file(hospital), "tháng 7.xml")
+    drop(place, b"sent in part", "sai-mã.zip")
+    (folder / "sai-mã.zip.sha256").write_text("0" * 64)
+    (folder / "liên-kết.xml").symlink_to(place / "secret")
+    os.mkfifo(folder / "pipe.xml")
+    drop(place, b"not permitted", "locked.xml")
+    monkeypatch.setenv("GIAMDINH_CHECKSUM_MINUTES", "0")
+    settings.cache_clear()
+    put = Archive.put
+
+    def refuses(self: Archive, path: Path) -> Any:
+        if path.name == "locked.xml":
+            raise PermissionError(13, "Permission denied")
+        return put(self, path)
+
+    monkeypatch.setattr(Archive, "put", refuses)
+    assert steps.run_all("test")["answered"] == 3
+    by_file = {report["delivery"]["file"]: report["delivery"] for report in reports(place)}
+    assert by_file["rỗng.xml"]["reason"]["code"] == "not-a-delivery"
+    assert by_file["sai-mã.zip"]["reason"]["code"] == "checksum-mismatch"
+    assert by_file["tháng 7.xml"]["status"] == "appraised"
+    left = {path.name for path in folder.iterdir()}
+    assert left == {"liên-kết.xml", "pipe.xml", "locked.xml"}
+    seen = {(one.kind, one.name) for one in steps._store().notices()}
+    assert {("link", "liên-kết.xml"), ("pipe", "pipe.xml"), ("unreadable", "locked.xml")} <= seen
+    assert "checksum-mismatch" in {kind for kind, _ in seen}
+
+    # with the right checksum, the same bytes are no repeat of what was damaged on the way
+    drop(place, b"sent in part", "sai-mã.zip")
+    steps.run_all("test")
+    again = [one for one in reports(place) if one["delivery"]["file"] == "sai-mã.zip"]
+    assert {one["delivery"]["reason"]["code"] for one in again} == {"checksum-mismatch", "not-a-delivery"}
+
+
+def test_a_full_disk_loses_nothing_and_fails_no_delivery(
+    place: Path, hospital: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from claim_pipeline import validate
+    from claim_pipeline.archive import Archive
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    drop(place, first_file(hospital))
+    with monkeypatch.context() as patched:
+        patched.setattr(Archive, "put", full)
+        with pytest.raises(OperatorError, match="disk-full"):
+            steps.run_all("test")
+    assert [path.name for path in (place / "inbox" / FACILITY).iterdir()] == ["thang7.xml"]
+    with monkeypatch.context() as patched:
+        patched.setattr(validate, "run", full)
+        with pytest.raises(steps.StepFailed):
+            steps.run_all("test")
+    assert [row.status for row in steps._store().unanswered()] == ["transformed"]
+    assert reports(place) == []
+    assert steps.run_all("test")["answered"] == 1
+
+
+def test_another_facilitys_file_is_told_to_the_operator_and_not_to_that_facility(place: Path, hospital: Path) -> None:
+    drop(place, first_file(hospital), "của-người-khác.xml", facility="27999")
+    steps.run_all("test")
+    assert not (place / "outbox" / FACILITY).exists()
+    (notice,) = [one for one in steps._store().notices() if one.kind == "wrong-facility"]
+    assert (notice.facility, notice.detail["file"]) == ("27999", "của-người-khác.xml")
+
+
+def test_one_file_is_received_while_hundreds_of_another_facility_are_being_taken(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from claim_pipeline.store.store import Store
+
+    for n in range(200):
+        drop(place, f"{n}".encode(), f"{n}.xml")
+    monkeypatch.setenv("GIAMDINH_POLL_SECONDS", "0")
+    settings.cache_clear()
+    taken: list[list[str]] = []
+    receive_all = Store.receive_all
+
+    def told(self: Store, drops: Any, actor: str) -> Any:
+        if not taken:
+            drop(place, b"one", "one.xml", facility="27002")
+        taken.append([one.facility for one in drops])
+        return receive_all(self, drops, actor)
+
+    monkeypatch.setattr(Store, "receive_all", told)
+    assert len(steps.receive("test")) == 201
+    assert "27002" in taken[1]
+    assert len(receipts(place, "27002")) == 1
+
+
+def test_a_batch_is_of_one_facility_and_those_that_waited_longest_come_first(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIAMDINH_BATCH_DELIVERIES", "3")
+    monkeypatch.setenv("GIAMDINH_BATCHES_PER_RUN", "2")
+    settings.cache_clear()
+    for facility, files in (("27001", 8), ("27002", 2), ("27003", 1)):
+        for n in range(files):
+            drop(place, f"{facility} {n}".encode(), f"{n}.xml", facility=facility)
+    steps.receive("test")
+
+    def work() -> list[tuple[str, int]]:
+        now = steps.batches()
+        for step in steps.STEPS[1:]:
+            for batch in now:
+                steps.run_step(step, batch["deliveries"], actor="test")
+        return [(batch["facility"], len(batch["deliveries"])) for batch in now]
+
+    first, second, third, fourth = work(), work(), work(), work()
+    assert len(first) == 2
+    assert ("27003", 1) in first + second
+    assert {name for name, _ in first + second} == {"27001", "27002", "27003"}
+    assert sum(count for _, count in first + second + third + fourth) == 11
+    assert work() == []
