@@ -429,9 +429,9 @@ def test_policy_and_profile_of_a_facility(
             [claim] = report_of(path, registered(pki.row("rsa")))["claims"]
             outcomes[name] = (claim["outcome"], claim["paperless"], [row["rule"] for row in claim["findings"]])
         assert outcomes == {
-            "none": ("rejected", False, ["SIG-001"]),
-            "a": ("rejected", False, ["SIG-001"]),
-            "b": ("accepted", True, []),
+            "none": ("rejected", False, ["SIG-001", "SUB-001"]),
+            "a": ("rejected", False, ["SIG-001", "SUB-001"]),
+            "b": ("accepted", True, ["SUB-001"]),
         }
         policy.write_text("default: {policy: sometimes}", "utf-8")
         signature._wishes.cache_clear()
