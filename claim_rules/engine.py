@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from claim_rules import benefit, catalogue, options
+from claim_rules import benefit, catalogue, episodes, options
 from claim_rules.contract import Contract
 from claim_rules.findings import REJECT_CLAIM, Ruling, concat, findings, no_corrections
 from claim_rules.frames import ClaimTables
@@ -52,7 +52,8 @@ class Case:
     claims: numbers (claim_rules.lines); tables: the same claims as text; reference: reference data by file stem;
     received_day: yyyymmdd on which the delivery was received ("" if unknown); expected: rates by the benefit law
     over these claims; history: frames of earlier claims by name ("versions": claim, received as yyyymmdd, for every
-    claim that an earlier delivery brought with other content); signature: of the delivery.
+    claim that an earlier delivery brought with other content; those of claim_rules.episodes); signature: of the
+    delivery.
     """
 
     claims: ClaimLines
@@ -106,6 +107,10 @@ class Case:
         if self.everything is None:
             return benefit.expected_rates(self.claims, self.contract.options)
         return self.everything.expected.only(self.claims)
+
+    @cached_property
+    def episodes(self) -> episodes.Episodes:
+        return episodes.build(self.claims, self.history)
 
     @cached_property
     def cards(self) -> pd.DataFrame:

@@ -35,7 +35,17 @@ LINE_NUMBERS = {
 }
 """Number columns of the lines and their decimals (see claim_rules.money for the units)."""
 
-LINE_TEXTS = ("MA_THUOC", "MA_DICH_VU", "MA_VAT_TU", "GOI_VTYT", "MA_NHOM", "PHAM_VI", "NGAY_YL", "MA_PTTT")
+LINE_TEXTS = (
+    "MA_THUOC",
+    "MA_DICH_VU",
+    "MA_VAT_TU",
+    "GOI_VTYT",
+    "MA_HIEU_SP",
+    "MA_NHOM",
+    "PHAM_VI",
+    "NGAY_YL",
+    "MA_PTTT",
+)
 
 CLAIM_NUMBERS = (
     "T_THUOC",

@@ -6,7 +6,7 @@ import unicodedata
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from claim_pipeline.extract import legacy_text
@@ -59,6 +59,8 @@ def test_what_was_written_is_read(scheme: str, text: str) -> None:
 @given(st.lists(st.sampled_from(WORDS), min_size=4, unique=True))
 def test_four_words_tell_what_they_are(scheme: str, words: list[str]) -> None:
     text = " ".join(words)
+    # in windows-1258 without a tone apart and without đ, what is shown may be Vietnamese too: "hơi" and "hõi"
+    assume(scheme != WINDOWS_1258 or any(byte in b"\xcc\xd2\xde\xec\xf2\xf0" for byte in in_1258(text.lower())))
     column, found = legacy_text.to_unicode(pa.array([written(text.lower(), scheme), "abc"], pa.large_string()))
     assert (column.to_pylist(), found) == ([text.lower(), "abc"], scheme)
 

@@ -135,7 +135,7 @@ def make_row() -> Any:
             "received_at": datetime.fromisoformat(known["received_at"]).astimezone(ZoneInfo("UTC")),
             "archive_key": "k", "status": "recorded", "progress": "recorded", "repeat_of": None, "format": None,
             "declared_claims": None, "read_claims": None, "reason": None, "recorded_at": None, "answered_at": None,
-            "answer_folder": None,
+            "answer_folder": None, "attempts": 0, "intake_fault": None,
         }  # fmt: skip
         return DeliveryRow(**(values | changes))
 

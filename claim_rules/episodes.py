@@ -1,0 +1,136 @@
+"""Visits of the same persons, inside a delivery and among earlier claims: what cross-claim rules look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from claim_rules import law
+from claim_rules.lines import ClaimLines
+
+VISITS, PERSONS, LINES = "visits", "persons", "lines"
+"""Frames of earlier claims (Case.history) that the functions here read."""
+
+VISIT_TEXTS = (
+    "MA_CSKCB",
+    "MA_LK",
+    "NGAY_VAO",
+    "NGAY_VAO_NOI_TRU",
+    "NGAY_RA",
+    "MA_LOAI_KCB",
+    "MA_DOITUONG_KCB",
+    "MA_BENH_CHINH",
+)
+"""Elements of XML1 that are kept of an earlier claim; none is personal."""
+
+LINE_TEXTS = ("table", "code", "NGAY_YL", "MA_HIEU_SP")
+"""What is kept of the lines of an earlier claim; code: MA_THUOC, MA_DICH_VU or MA_VAT_TU."""
+
+NO_PERSON = 500
+"""A number that more visits than this bear stands for no person (a placeholder that many records share)."""
+
+_MINUTE_TEXT = r"[0-9]{12}"
+
+
+def person_keys(visits: pd.DataFrame) -> pd.DataFrame:
+    """Numbers by which a person is known: frame (id, key), several for one visit.
+
+    visits: MA_THE_BHYT (`;` list) and SO_CCCD as text; id: its index. The last ten digits of a card are the person's
+    insurance number, whatever the card's group; a citizen id has twelve digits. A number of equal digits is nobody's.
+    """
+    cards = visits["MA_THE_BHYT"].str.split(";").explode().str.strip()
+    number = cards.str.extract(r"^(?:[A-Z]{2}[1-5][0-9]{2})?([0-9]{10})$", expand=False)
+    citizen = visits["SO_CCCD"].str.strip().str.extract(r"^([0-9]{12})$", expand=False)
+    both = pd.concat([number, citizen]).dropna()
+    both = both[~both.str.fullmatch(r"([0-9])\1*")]
+    return pd.DataFrame({"id": both.index.astype("int64"), "key": both.astype("str").to_numpy()}).drop_duplicates(
+        ignore_index=True
+    )
+
+
+def line_codes(lines: pd.DataFrame) -> pd.Series:
+    """The code of each line: MA_THUOC, MA_DICH_VU, else MA_VAT_TU (str, aligned)."""
+    code = lines["MA_THUOC"].where(lines["table"] == "XML2", lines["MA_DICH_VU"])
+    return code.where(code != "", lines["MA_VAT_TU"])
+
+
+@dataclass
+class Episodes:
+    """The visits of a delivery beside other standing claims of the same persons.
+
+    visits: index id (own: position of the claim; other: below 0), VISIT_TEXTS, `own` (bool), `order` (int64: rises
+    with receipt), `start`, `stay`, `end` (minutes since an epoch, float, NA where it is no time), `inpatient` (bool).
+    pairs: frame (left, right) of ids of one person's visits: left of this delivery, right any other claim (another
+    MA_CSKCB or MA_LK). lines: id, LINE_TEXTS, of the others that stand in a pair and of all own.
+    """
+
+    visits: pd.DataFrame
+    pairs: pd.DataFrame
+    lines: pd.DataFrame
+
+    def of(self, side: str, column: str) -> pd.Series:
+        """A column of visits for one side of the pairs (aligned with pairs)."""
+        return self.pairs[side].map(self.visits[column])
+
+    @property
+    def after(self) -> pd.Series:
+        """Where the left claim was received after the right one (bool, aligned with pairs)."""
+        return self.of("left", "order") > self.of("right", "order")
+
+
+def build(claims: ClaimLines, history: Mapping[str, pd.DataFrame]) -> Episodes:
+    """Visits of a delivery and, where they are known, other standing claims of the same persons.
+
+    history: VISITS (id int64 from 0, VISIT_TEXTS, `earlier` bool: received before this delivery), PERSONS (id, key)
+    and LINES (id, LINE_TEXTS).
+    """
+    own = claims.visits.reindex(columns=list(VISIT_TEXTS)).copy()
+    own["MA_CSKCB"] = claims.visits["facility"].where(claims.visits["facility"] != "", own["MA_CSKCB"])
+    own["own"] = True
+    own["order"] = np.arange(1, len(own) + 1)
+    parts, keys, lines = [own], [person_keys(claims.visits)], [_own_lines(claims)]
+    if VISITS in history:
+        other = history[VISITS].copy()
+        other.index = pd.Index(-1 - other["id"], name="claim")
+        other["own"] = False
+        other["order"] = np.where(other["earlier"], 0, len(own) + 1)
+        parts.append(other[[*VISIT_TEXTS, "own", "order"]])
+        keys.append(history[PERSONS].assign(id=-1 - history[PERSONS]["id"]))
+        lines.append(history[LINES].assign(id=-1 - history[LINES]["id"]))
+    visits = pd.concat(parts)
+    for name, element in (("start", "NGAY_VAO"), ("end", "NGAY_RA")):
+        visits[name] = _minutes(visits[element])
+    admitted = _minutes(visits["NGAY_VAO_NOI_TRU"])
+    visits["stay"] = admitted.where(admitted.notna(), visits["start"])
+    visits["inpatient"] = visits["MA_LOAI_KCB"].isin(law.load("inpatient")["codes"])
+    return Episodes(visits, _pairs(visits, pd.concat(keys, ignore_index=True)), pd.concat(lines, ignore_index=True))
+
+
+def _own_lines(claims: ClaimLines) -> pd.DataFrame:
+    lines = claims.lines
+    kept = pd.DataFrame({"id": lines["claim"], "table": lines["table"], "code": line_codes(lines)})
+    for name in ("NGAY_YL", "MA_HIEU_SP"):
+        kept[name] = lines[name]
+    return kept
+
+
+def _minutes(text: pd.Series) -> pd.Series:
+    time = pd.to_datetime(text.where(text.str.fullmatch(_MINUTE_TEXT)), format="%Y%m%d%H%M", errors="coerce")
+    return (time - pd.Timestamp("2000-01-01")) / pd.Timedelta(minutes=1)
+
+
+def _pairs(visits: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFrame:
+    keys = keys[keys["id"].isin(visits.index)]
+    borne = keys.groupby("key")["id"].transform("size")
+    keys = keys[(borne > 1) & (borne <= NO_PERSON)]
+    both = keys[keys["id"] >= 0].merge(keys, on="key", suffixes=("_left", "_right"))
+    pairs = both[["id_left", "id_right"]].drop_duplicates(ignore_index=True)
+    pairs.columns = pd.Index(["left", "right"])
+    same = pd.Series(True, index=pairs.index)
+    for name in ("MA_CSKCB", "MA_LK"):
+        same &= pairs["left"].map(visits[name]) == pairs["right"].map(visits[name])
+    same &= pairs["left"].map(visits["MA_LK"]) != ""
+    return pairs[~same & (pairs["left"] != pairs["right"])].reset_index(drop=True)
