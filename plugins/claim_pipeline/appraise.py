@@ -7,23 +7,25 @@ import logging
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from claim_pipeline import contracts, signature
+from claim_pipeline import contracts, histories, signature
 from claim_pipeline.errors import GiamdinhError
-from claim_pipeline.workspace import Delivery, Workspace
+from claim_pipeline.workspace import HISTORY, RESTS_ON, Delivery, Workspace
 from claim_rules import catalogue, engine, options, outcome
 from claim_rules.findings import concat
 from claim_rules.money import amount_text
 from claim_rules.reference import Reference, missing
-from claim_rules.signature import CERTIFICATES
+from claim_rules.signature import CERTIFICATES, Signature
 
 if TYPE_CHECKING:
     from claim_pipeline.signature.trust import Trust
+    from claim_rules.contract import Contract
 
 SCHEMA = "giamdinh.report/1"
 TIME_ZONE = "Asia/Ho_Chi_Minh"
@@ -31,23 +33,38 @@ TIME_ZONE = "Asia/Ho_Chi_Minh"
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Known:
+    """Which reference data an appraisal used. at: they are as known then (ISO 8601); loads: table -> load (its number
+    in the database) and sha256 of the file."""
+
+    at: str
+    loads: dict[str, dict[str, Any]]
+
+
 def run(
     ws: Workspace,
     reference: Reference,
     history: dict[str, pd.DataFrame] | None = None,
     trust: Trust | None = None,
+    *,
+    known: Known | None = None,
+    contract: Contract | None = None,
+    signed: Signature | None = None,
 ) -> None:
-    """One delivery: writes findings, claim_outcomes and line_outcomes (parquet) and report.json (contracts, report).
+    """One delivery: writes findings, claim_outcomes and line_outcomes (parquet) and report.json (contracts, report),
+    and what the appraisal rests on beside the claims (RESTS_ON, HISTORY), so that it can be done again.
 
     reference: frames by file stem; what is missing makes its rules be skipped, and the report says so. history: frames
-    of earlier claims (claim_rules.engine). trust: trust anchors, None: those of the settings. A rule that
+    of earlier claims (claim_rules.engine). trust: trust anchors, None: those of the settings. known: which reference
+    data these are. contract, signed: None, as the contract file and the signature say. A rule that
     raises makes its claims `referred`; it is logged by its id and the kind of error, never with data.
     """
     tables = ws.read_tables()
     delivery = ws.delivery
     steps = ("findings-extract", "findings-transform", "findings-validate")
     given = concat(ws.read_frame(name) for name in steps if ws.has_frame(name))
-    signed = signature.facts(ws, trust)
+    signed = signed or signature.facts(ws, trust)
     appraisal = engine.run(
         tables,
         reference,
@@ -58,14 +75,28 @@ def run(
         history=history,
         signature=signed,
         on_error=_log_error,
-        contract=contracts.terms(delivery.MA_CSKCB),
+        contract=contract or contracts.terms(delivery.MA_CSKCB),
     )
     completed = catalogue.complete(appraisal.findings, tables, appraisal.contract)
-    known = None if missing(reference, CERTIFICATES) else reference["certificates"]
-    result = outcome.fold(tables, appraisal, completed, signature_reasons=signed.reasons(known))
+    certificates = None if missing(reference, CERTIFICATES) else reference["certificates"]
+    result = outcome.fold(tables, appraisal, completed, signature_reasons=signed.reasons(certificates))
     ws.write_frame("findings", result.findings)
     ws.write_frame("line_outcomes", result.lines)
     ws.write_frame("claim_outcomes", result.claims)
+    terms = appraisal.contract
+    ws.write_json(
+        RESTS_ON,
+        {
+            "rule_book": terms.version(),
+            "contract": asdict(terms),
+            "options": dict(options.resolve(terms.options)),
+            "known_at": known.at if known is not None else None,
+            "reference": known.loads if known is not None else None,
+            "received_day": _day(delivery.received_at),
+            "signature": asdict(signed),
+            "history": histories.write(ws.folder / HISTORY, history) if history is not None else None,
+        },
+    )
     delivery.status = "appraised"
     _write(ws.report, _report(delivery, result, appraisal))
     ws.delivery = delivery

@@ -33,28 +33,38 @@ class Archive:
         self._fs, self._root = fsspec.core.url_to_fs(location)
         self._local = isinstance(self._fs, LocalFileSystem)
 
-    def put(self, path: Path) -> tuple[str, str, int]:
+    def put(self, path: Path, *, at_once: bool = False) -> tuple[str, str, int]:
         """Stores the bytes of a regular file; returns (SHA-256, key, size in bytes) of what was stored.
 
-        They survive a power cut after the next `sync`. A link, pipe or device is an OSError and is not read.
+        They survive a power cut after the next `sync`; at_once: on return. A link, pipe or device is an OSError and is
+        not read.
         """
         aside = f"{self._root}/incoming/{uuid.uuid4().hex}.part"
         self._fs.makedirs(f"{self._root}/incoming", exist_ok=True)
         try:
             with _regular(path) as source, self._fs.open(aside, "wb") as target:
                 digest, size = _copy(source, target)
-            key = f"sha256/{digest[:2]}/{digest[2:4]}/{digest}"
+            key = self.key(digest)
             if not self._holds(key, size):
                 place = self._place(key)
                 self._fs.makedirs(place.rpartition("/")[0], exist_ok=True)
                 if self._local:
+                    if at_once:
+                        _flush(aside)
                     os.replace(aside, place)
+                    if at_once:
+                        _flush(place.rpartition("/")[0])
                 else:
                     self._fs.mv(aside, place)
         finally:
             with contextlib.suppress(FileNotFoundError):
                 self._fs.rm_file(aside)
         return digest, key, size
+
+    @staticmethod
+    def key(sha256: str) -> str:
+        """The key under which bytes with this SHA-256 are stored."""
+        return f"sha256/{sha256[:2]}/{sha256[2:4]}/{sha256}"
 
     def tidy(self) -> None:
         """Removes what a `put` that was killed left behind more than a day ago."""
@@ -118,6 +128,14 @@ class Archive:
             return int(self._fs.info(self._place(key))["size"]) == size
         except FileNotFoundError:
             return False
+
+
+def _flush(place: str) -> None:
+    handle = os.open(place, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _regular(path: Path) -> IO[bytes]:

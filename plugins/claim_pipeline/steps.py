@@ -25,6 +25,7 @@ from claim_pipeline.settings import settings
 if TYPE_CHECKING:
     import pandas as pd
 
+    from claim_pipeline.appraise import Known
     from claim_pipeline.archive import Archive
     from claim_pipeline.extract.late import Earlier
     from claim_pipeline.extract.result import Extracted
@@ -270,6 +271,7 @@ def _one(step: str, row: DeliveryRow, actor: str, retry: bool) -> str:
     elif not ws.report.exists():
         _on_files("extract", row, ws, actor)
     if step == "record":
+        _keep_history(ws)
         _store().record(row.id, ws, actor)
         return "quarantined" if held else "done"
     from claim_pipeline import respond
@@ -310,16 +312,29 @@ def _step(step: str, row: DeliveryRow, ws: Workspace) -> None:
         raise _checksum_failed()
     if step == "appraise":
         _tell_unknown_facility(row)
-        history = {"versions": _store().earlier_versions(row.id, ws.read_tables())}
-        step_on_files(step, ws, _reference(), history)
+        known, reference = _reference()
+        step_on_files(step, ws, reference, _history(row.id, ws), known=known)
     else:
         # only codes that an export has in another form are told by reference data before the rules
-        reference = _reference() if step == "transform" and ws.has_frame("open-codes") else {}
+        reference = _reference()[1] if step == "transform" and ws.has_frame("open-codes") else {}
         step_on_files(step, ws, reference, earlier=_earlier(row) if step == "extract" else None)
 
 
+def _history(delivery: int, ws: Workspace) -> dict[str, pd.DataFrame]:
+    """Frames of other claims for the rules that look beyond the delivery."""
+    return {"versions": _store().earlier_versions(delivery, ws.read_tables())}
+
+
+def _keep_history(ws: Workspace) -> None:
+    """Puts the frames of other claims that the appraisal was given where it can be done again from."""
+    from claim_pipeline.workspace import HISTORY
+
+    if (ws.folder / HISTORY).exists():
+        _archive().put(ws.folder / HISTORY, at_once=True)
+
+
 def _tell_unknown_facility(row: DeliveryRow) -> None:
-    known = _reference().get("facilities")
+    known = _reference()[1].get("facilities")
     if known is not None and "MA_CSKCB" in known and not (known["MA_CSKCB"] == row.facility).any():
         _store().notice("unknown-facility", row.facility, "")
 
@@ -408,10 +423,16 @@ def _digest(step: str, ws: Workspace) -> str:
 
 
 @cache
-def _reference() -> Reference:
-    """Reference data in force, fetched once for all deliveries of a step."""
-    reference: Reference = _store().reference()
-    return reference
+def _reference() -> tuple[Known, Reference]:
+    """Reference data in force, and which they are; fetched once for all deliveries of a step."""
+    from claim_pipeline.appraise import Known
+
+    while True:
+        at = datetime.now(TIME_ZONE).isoformat()
+        loads = _store().reference_in_force()
+        reference: Reference = _store().reference()
+        if _store().reference_in_force() == loads:  # nothing was loaded between
+            return Known(at, loads), reference
 
 
 def step_on_files(
@@ -421,10 +442,11 @@ def step_on_files(
     history: dict[str, pd.DataFrame] | None = None,
     trust: Trust | None = None,
     earlier: Earlier | None = None,
+    known: Known | None = None,
 ) -> None:
     """One of ON_FILES on one working folder. Raises Quarantined where the delivery as a whole cannot be taken.
 
-    history, trust: as appraise.run takes them; earlier: as extract.run.
+    history, trust, known: as appraise.run takes them; earlier: as extract.run.
     """
     if step == "extract":
         from claim_pipeline import extract
@@ -441,7 +463,7 @@ def step_on_files(
     else:
         from claim_pipeline import appraise
 
-        appraise.run(ws, reference, history, trust)
+        appraise.run(ws, reference, history, trust, known=known)
 
 
 def load_reference_folder(actor: str, folder: Path | None = None) -> dict[str, int]:

@@ -16,6 +16,11 @@ import pandas as pd
 from claim_rules.frames import ClaimTables, empty_claims
 from claim_rules.versions import OLDEST, in_newer_terms
 
+RESTS_ON = "rests-on.json"
+"""What the appraisal in the folder rests on beside the claims (appraise.run)."""
+HISTORY = "history.zip"
+"""The frames of other claims that it was given."""
+
 
 @dataclass
 class Delivery:

@@ -56,14 +56,24 @@ def dump(connect: Any) -> Callable[[str], dict[str, list[Any]]]:
     queries = {
         "facility": "SELECT code FROM facility",
         "delivery": "SELECT facility, file, sha256, size, archive_key, status, progress, format, declared_claims, "
-        "read_claims, rule_book, reason, totals, recorded_at IS NULL, answer_folder FROM delivery",
+        "read_claims, reason, recorded_at IS NULL, answer_folder FROM delivery",
         "delivery_event": "SELECT d.sha256, e.status, e.actor, e.inputs, e.outputs, e.detail "
         "FROM delivery_event e JOIN delivery d ON d.id = e.delivery",
         "claim": "SELECT facility, ma_lk, versions FROM claim",
-        "claim_version": "SELECT d.sha256, to_jsonb(v) - 'id' - 'delivery' - 'claim' - 'recorded_at' "
-        "FROM claim_version v JOIN delivery d ON d.id = v.delivery",
+        "appraisal": "SELECT d.sha256, "
+        "to_jsonb(a) - 'id' - 'delivery' - 'at' - 'known_at' - 'reference' - 'answered_at' "
+        "FROM appraisal a JOIN delivery d ON d.id = a.delivery",
+        "claim_version": "SELECT d.sha256, a.number, "
+        "(to_jsonb(v) || to_jsonb(o)) - 'id' - 'delivery' - 'claim' - 'recorded_at' - 'appraisal' - 'version' "
+        "FROM claim_version v JOIN delivery d ON d.id = v.delivery JOIN appraisal a ON a.id = v.appraisal "
+        "JOIN claim_outcome o ON o.version = v.id AND o.appraisal = v.appraisal",
+        "claim_outcome": f"SELECT {version} WHERE v.id = o.version), a.number, to_jsonb(o) - 'version' - 'appraisal' "
+        "FROM claim_outcome o JOIN appraisal a ON a.id = o.appraisal",
+        "line_outcome": f"SELECT {version} WHERE v.id = o.version), a.number, to_jsonb(o) - 'version' - 'appraisal' "
+        "FROM line_outcome o JOIN appraisal a ON a.id = o.appraisal",
         "claim_line": f"SELECT {version} WHERE v.id = l.version), to_jsonb(l) - 'version' FROM claim_line l",
-        "finding": f"SELECT {version} WHERE v.id = f.version), to_jsonb(f) - 'version' - 'delivery' FROM finding f",
+        "finding": f"SELECT {version} WHERE v.id = f.version), a.number, to_jsonb(f) - 'version' - 'appraisal' "
+        "FROM finding f JOIN appraisal a ON a.id = f.appraisal",
     }
 
     def tables(url: str) -> dict[str, list[Any]]:

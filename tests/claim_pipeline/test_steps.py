@@ -269,11 +269,11 @@ DRIVER = """
 import sys, threading
 from pathlib import Path
 from claim_pipeline.store import recording
-write = recording.Recording._write_findings
+write = recording.Recording._write_decided
 def held(self, *arguments):
     Path(sys.argv[1]).touch()
     threading.Event().wait()
-recording.Recording._write_findings = held
+recording.Recording._write_decided = held
 from claim_pipeline import steps
 steps.run_all("test")
 """

@@ -37,6 +37,7 @@ STATUSES = (
     "failed",
 )
 OUTCOMES = ("accepted", "adjusted", "rejected", "referred")
+CAUSES = ("delivery", "reappraisal", "history")
 
 
 def _one_of(column: str, values: tuple[str, ...]) -> str:
@@ -101,9 +102,7 @@ class Delivery(Base):
     format: Mapped[str | None]
     declared_claims: Mapped[int | None]
     read_claims: Mapped[int | None]
-    rule_book: Mapped[str | None]
     reason: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
-    totals: Mapped[dict[str, Any] | None] = mapped_column(JSONB)  # of its claims, as recorded: counts and amounts
     recorded_at: Mapped[dt.datetime | None]
     answered_at: Mapped[dt.datetime | None]
     answer_folder: Mapped[str | None]
@@ -159,29 +158,67 @@ class Claim(Base):
     versions: Mapped[int] = mapped_column(server_default=text("0"))
 
 
+class Appraisal(Base):
+    """One appraisal of a delivery: what it rested on, and the fingerprint of what came of it. Rows are only ever added.
+
+    number: 1, 2, ... within the delivery; cause: `delivery` the first, `reappraisal` under another rule book or other
+    reference data, `history` because an earlier claim of somebody came or changed later. What a delivery that was
+    quarantined was told is an appraisal without claims.
+    """
+
+    __tablename__ = "appraisal"
+    __table_args__ = (
+        UniqueConstraint("delivery", "number", name="appraisal_number"),
+        CheckConstraint("number >= 1", name="appraisal_number_from_1"),
+        CheckConstraint(_one_of("cause", CAUSES), name="appraisal_cause"),
+        CheckConstraint("(number = 1) = (cause = 'delivery')", name="appraisal_first"),
+        CheckConstraint("(answered_at IS NULL) = (answer_folder IS NULL)", name="appraisal_answer"),
+    )
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    delivery: Mapped[int] = mapped_column(ForeignKey("delivery.id"))
+    number: Mapped[int]
+    at: Mapped[dt.datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    actor: Mapped[str]
+    cause: Mapped[str]
+    rule_book: Mapped[str | None]  # version, with that of the contract behind a "+"
+    contract: Mapped[dict[str, Any] | None] = mapped_column(JSONB)  # its terms
+    options: Mapped[dict[str, Any] | None] = mapped_column(JSONB)  # choice for every option of the law
+    known_at: Mapped[dt.datetime | None]  # reference data as they were known then
+    reference: Mapped[dict[str, Any] | None] = mapped_column(JSONB)  # table -> load, sha256
+    received_day: Mapped[str | None]
+    signature: Mapped[dict[str, Any] | None] = mapped_column(JSONB)  # what was found out about it
+    history: Mapped[dict[str, Any] | None] = mapped_column(JSONB)  # frames of other claims: sha256 in the archive, rows
+    report_sha256: Mapped[str | None]
+    result_sha256: Mapped[str | None]  # of all outcomes, lines and findings; NULL: older than such fingerprints
+    totals: Mapped[dict[str, Any]] = mapped_column(JSONB)  # of the delivery's claims: counts and amounts
+    answered_at: Mapped[dt.datetime | None]  # of number 2 and up; the first answer is the delivery's
+    answer_folder: Mapped[str | None]
+
+
 class ClaimVersion(Base):
     """One claim as one delivery brought it.
 
     sequence: 1, 2, ... by receipt of the deliveries that brought this claim; newest: the one that counts;
     duplicate: an earlier claim of the same delivery has the same MA_LK (same sequence, never counts).
     claim, ma_lk and sequence are NULL together where the MA_LK could not be read; such a row counts by itself.
+    appraisal: the one whose outcome, lines and findings stand for it (views standing_outcome, standing_line,
+    standing_finding).
     """
 
     __tablename__ = "claim_version"
     __table_args__ = (
         UniqueConstraint("delivery", "position", name="claim_version_position"),
-        CheckConstraint(_ADDS_UP, name="claim_version_amounts"),
-        CheckConstraint(_one_of("outcome", OUTCOMES), name="claim_version_outcome"),
         CheckConstraint("(claim IS NULL) = (ma_lk IS NULL)", name="claim_version_ma_lk"),
         CheckConstraint("(claim IS NULL) = (sequence IS NULL)", name="claim_version_sequence"),
         CheckConstraint("NOT (newest AND duplicate)", name="claim_version_duplicate"),
-        CheckConstraint("outcome <> 'rejected' OR approved = 0", name="claim_version_rejected"),
         CheckConstraint("content_sha256 ~ '^[0-9a-f]{64}$'", name="claim_version_sha256"),
         Index("claim_version_newest", "claim", unique=True, postgresql_where=text("newest AND claim IS NOT NULL")),
         Index(
             "claim_version_once_per_delivery", "claim", "delivery", unique=True,
             postgresql_where=text("NOT duplicate"),
         ),
+        Index("claim_version_ngay_ra", "ngay_ra"),
     )  # fmt: skip
 
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
@@ -194,6 +231,26 @@ class ClaimVersion(Base):
     duplicate: Mapped[bool] = mapped_column(Boolean)
     readable: Mapped[bool] = mapped_column(Boolean)
     decision: Mapped[str | None]
+    ngay_vao: Mapped[dt.datetime | None]
+    ngay_ra: Mapped[dt.datetime | None]
+    content_sha256: Mapped[str]  # of all that was sent for this claim
+    recorded_at: Mapped[dt.datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    appraisal: Mapped[int] = mapped_column(ForeignKey("appraisal.id"))
+
+
+class ClaimOutcome(Base):
+    """What one appraisal decided of one claim version. A later appraisal of the delivery has rows only for those
+    versions of which it decided otherwise; the others keep what they have. Rows are only ever added."""
+
+    __tablename__ = "claim_outcome"
+    __table_args__ = (
+        CheckConstraint(_ADDS_UP, name="claim_outcome_amounts"),
+        CheckConstraint(_one_of("outcome", OUTCOMES), name="claim_outcome_outcome"),
+        CheckConstraint("outcome <> 'rejected' OR approved = 0", name="claim_outcome_rejected"),
+    )
+
+    version: Mapped[int] = mapped_column(ForeignKey("claim_version.id"), primary_key=True)
+    appraisal: Mapped[int] = mapped_column(ForeignKey("appraisal.id"), primary_key=True)
     outcome: Mapped[str]
     paperless: Mapped[bool] = mapped_column(Boolean)
     paperless_reasons: Mapped[list[str]] = mapped_column(JSONB)
@@ -201,21 +258,15 @@ class ClaimVersion(Base):
     requested: Mapped[Decimal] = mapped_column(_AMOUNT)
     approved: Mapped[Decimal] = mapped_column(_AMOUNT)
     refused: Mapped[Decimal] = mapped_column(_AMOUNT)
-    ngay_vao: Mapped[dt.datetime | None]
-    ngay_ra: Mapped[dt.datetime | None]
-    content_sha256: Mapped[str]  # of all that was sent for this claim
-    recorded_at: Mapped[dt.datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    result_sha256: Mapped[str | None]  # of this outcome with its lines and findings; NULL as in appraisal
 
 
 class ClaimLine(Base):
-    """One row of XML2 or XML3 of one claim version, with what was asked and granted. `row`: position from 1 in the
-    table; `line`: the number by which the report names it."""
+    """One row of XML2 or XML3 of one claim version, as it was sent. `row`: position from 1 in the table; `line`: the
+    number by which the report names it."""
 
     __tablename__ = "claim_line"
-    __table_args__ = (
-        CheckConstraint(_ADDS_UP, name="claim_line_amounts"),
-        CheckConstraint("row >= 1", name="claim_line_row"),
-    )
+    __table_args__ = (CheckConstraint("row >= 1", name="claim_line_row"),)
 
     version: Mapped[int] = mapped_column(ForeignKey("claim_version.id"), primary_key=True)
     xml_table: Mapped[str] = mapped_column(primary_key=True)
@@ -225,24 +276,36 @@ class ClaimLine(Base):
     ngay_yl: Mapped[dt.datetime | None]
     quantity: Mapped[Decimal | None] = mapped_column(Numeric(18, 3))
     price: Mapped[Decimal | None] = mapped_column(Numeric(18, 3))
+
+
+class LineOutcome(Base):
+    """What one appraisal granted of one line: as claim_outcome, for the same versions."""
+
+    __tablename__ = "line_outcome"
+    __table_args__ = (CheckConstraint(_ADDS_UP, name="line_outcome_amounts"),)
+
+    version: Mapped[int] = mapped_column(ForeignKey("claim_version.id"), primary_key=True)
+    appraisal: Mapped[int] = mapped_column(primary_key=True)
+    xml_table: Mapped[str] = mapped_column(primary_key=True)
+    row: Mapped[int] = mapped_column(Integer, primary_key=True)
     requested: Mapped[Decimal] = mapped_column(_AMOUNT)
     approved: Mapped[Decimal] = mapped_column(_AMOUNT)
     refused: Mapped[Decimal] = mapped_column(_AMOUNT)
 
 
 class Finding(Base):
-    """One finding of a delivery, in the report's order. version is NULL for a finding of the delivery as a whole."""
+    """One finding of one appraisal, in the report's order. version is NULL for a finding of the delivery as a whole."""
 
     __tablename__ = "finding"
     __table_args__ = (
         CheckConstraint(
             _one_of("severity", ("reject_claim", "reject_line", "adjust_amount", "warn")), name="finding_severity"
         ),
-        Index("finding_version", "version"),
+        Index("finding_version", "version", "appraisal"),
         Index("finding_rule", "rule"),
     )
 
-    delivery: Mapped[int] = mapped_column(ForeignKey("delivery.id"), primary_key=True)
+    appraisal: Mapped[int] = mapped_column(ForeignKey("appraisal.id"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
     version: Mapped[int | None] = mapped_column(ForeignKey("claim_version.id"))
     rule: Mapped[str]

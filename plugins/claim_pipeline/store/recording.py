@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import psycopg
+import pyarrow as pa
+from psycopg.types.json import Jsonb
 
+from claim_pipeline.results import Digests, digests
 from claim_pipeline.store import bulk
 from claim_pipeline.store.content import content_hashes
 from claim_pipeline.store.models import OUTCOMES
-from claim_pipeline.workspace import Delivery, Workspace
+from claim_pipeline.workspace import RESTS_ON, Delivery, Workspace
 from claim_rules.frames import ClaimTables, empty_claims
 
 _MA_LK_LENGTH = 255
 _CODES = {"XML2": ("MA_THUOC",), "XML3": ("MA_DICH_VU", "MA_VAT_TU")}
+_MONEY = ("requested", "approved", "refused")
 _PRICES = {"XML2": "DON_GIA", "XML3": "DON_GIA_BH"}
 _FINDING_TEXTS = ("rule", "severity", "field", "observed", "expected", "message_vi", "message_en", "basis")
 
@@ -28,18 +32,21 @@ class Recording:
     """Columns ready for COPY. versions, lines and findings still name claims by position."""
 
     delivery: Delivery
-    rule_book: str | None
     report_sha256: str | None
     totals: dict[str, Any]
     versions: dict[str, Any]
     lines: pd.DataFrame
     findings: pd.DataFrame
+    rests_on: dict[str, Any]
+    digests: Digests | None
 
     @classmethod
     def of(cls, ws: Workspace) -> Recording:
         """Reads the workspace of an appraised or quarantined delivery."""
         delivery = ws.delivery
-        if delivery.status == "quarantined" or not ws.has_frame("claim_outcomes"):
+        findings = ws.read_frame("findings") if ws.has_frame("findings") else pd.DataFrame({"claim": []})
+        decided = delivery.status != "quarantined" and ws.has_frame("claim_outcomes")
+        if not decided:
             tables = ClaimTables(empty_claims())
             outcomes = pd.DataFrame({"claim": pd.Series([], dtype="int64")})
             lines = pd.DataFrame({"claim": pd.Series([], dtype="int64")})
@@ -47,45 +54,101 @@ class Recording:
             tables = ws.read_tables()
             outcomes = ws.read_frame("claim_outcomes")
             lines = ws.read_frame("line_outcomes")
-        findings = ws.read_frame("findings") if ws.has_frame("findings") else pd.DataFrame({"claim": []})
+        rests_on = ws.read_json(RESTS_ON) if decided and (ws.folder / RESTS_ON).exists() else {}
+        found = digests(outcomes, lines, findings) if decided else None
         return cls(
             delivery=delivery,
-            rule_book=_rule_book(ws.report),
             report_sha256=_sha256(ws.report),
             totals=_totals(outcomes, lines, findings),
-            versions=_versions(tables, outcomes) if len(outcomes) else {},
+            versions=_versions(tables, outcomes, found) if len(outcomes) else {},
             lines=_lines(tables, lines),
             findings=findings,
+            rests_on={"rule_book": _rule_book(ws.report)} | rests_on,
+            digests=found,
         )
 
-    def write(self, connection: psycopg.Connection[Any], delivery_id: int, facility: str) -> str | None:
-        """Adds everything. The caller holds the lock on the facility. Returns the sha256 of the outcomes written."""
-        if not self.versions:
-            self._write_findings(connection, delivery_id, pd.Series([], dtype="Int64"))
-            return None
-        connection.execute(_INCOMING)
-        digest = bulk.copy_in(connection, "incoming_version", self.versions)
-        keys = {"delivery": delivery_id, "facility": facility}
-        for statement in (_CLAIMS, _NO_LONGER_NEWEST, _LATER_ONES, _VERSIONS):
-            connection.execute(statement, keys)
-        ids = connection.execute(
-            "SELECT position, id FROM claim_version WHERE delivery = %s ORDER BY position", [delivery_id]
-        ).fetchall()
-        version = pd.Series([row[1] for row in ids], index=[row[0] for row in ids], dtype="Int64")
+    def write(self, connection: psycopg.Connection[Any], delivery_id: int, facility: str, actor: str) -> str | None:
+        """Adds everything, as the first appraisal of the delivery. The caller holds the lock on the facility. Returns
+        the fingerprint of what was decided."""
+        appraisal = self._write_appraisal(connection, delivery_id, actor, "delivery")
+        if self.versions:
+            connection.execute(_INCOMING)
+            bulk.copy_in(connection, "incoming_version", self.versions)
+            keys = {"delivery": delivery_id, "facility": facility, "appraisal": appraisal}
+            for statement in (_CLAIMS, _NO_LONGER_NEWEST, _LATER_ONES, _VERSIONS, _OUTCOMES):
+                connection.execute(statement, keys)
+        version = _versions_of(connection, delivery_id)
         if len(self.lines):
-            columns = {name: self.lines[name] for name in self.lines.columns if name != "claim"}
-            for name in ("requested", "approved", "refused"):
-                columns[name] = bulk.money(columns[name])
-            bulk.copy_in(connection, "claim_line", {"version": self.lines["claim"].map(version), **columns})
-        self._write_findings(connection, delivery_id, version)
-        return digest
+            sent = {name: self.lines[name] for name in self.lines.columns if name not in ("claim", *_MONEY)}
+            bulk.copy_in(connection, "claim_line", {"version": self.lines["claim"].map(version), **sent})
+        self._write_decided(connection, appraisal, version)
+        return self.digests.whole if self.digests else None
 
-    def _write_findings(self, connection: psycopg.Connection[Any], delivery_id: int, version: pd.Series[Any]) -> None:
+    def append(
+        self, connection: psycopg.Connection[Any], delivery_id: int, actor: str, cause: str, positions: set[int]
+    ) -> tuple[int, int]:
+        """Adds a later appraisal of a recorded delivery: what was decided of the claims at these positions, which then
+        stands for them, and the findings of the delivery as a whole. Returns its id and number.
+
+        Raises ValueError where the claims are not those that are recorded.
+        """
+        version = _versions_of(connection, delivery_id)
+        mine = self.versions["position"].isin(positions) if self.versions else pd.Series([], dtype="bool")
+        if set(version.index) != set(self.versions.get("position", [])):
+            raise ValueError("the claims of this delivery are not those that are recorded")
+        appraisal = self._write_appraisal(connection, delivery_id, actor, cause)
+        if mine.any():
+            connection.execute(_INCOMING)
+            kept = pa.array(mine.to_numpy())
+            incoming = {
+                name: values[mine] if isinstance(values, pd.Series) else values.filter(kept)
+                for name, values in self.versions.items()
+            }
+            bulk.copy_in(connection, "incoming_version", incoming)
+            for statement in (_OUTCOMES, _NOW_STANDS):
+                connection.execute(statement, {"delivery": delivery_id, "appraisal": appraisal})
+        of_none = self.findings["claim"].isna()
+        some = replace(
+            self,
+            lines=self.lines[self.lines["claim"].isin(positions)].reset_index(drop=True),
+            findings=self.findings[self.findings["claim"].isin(positions) | of_none].reset_index(drop=True),
+        )
+        some._write_decided(connection, appraisal, version)
+        number = connection.execute("SELECT number FROM appraisal WHERE id = %s", [appraisal]).fetchone()
+        return appraisal, int(number[0]) if number else 0
+
+    def _write_appraisal(self, connection: psycopg.Connection[Any], delivery_id: int, actor: str, cause: str) -> int:
+        values: dict[str, Any] = {
+            "delivery": delivery_id,
+            "actor": actor,
+            "cause": cause,
+            "report_sha256": self.report_sha256,
+            "result_sha256": self.digests.whole if self.digests else None,
+            "totals": Jsonb(self.totals),
+        }
+        for name in ("rule_book", "known_at", "received_day"):
+            values[name] = self.rests_on.get(name)
+        for name in ("contract", "options", "reference", "signature", "history"):
+            told = self.rests_on.get(name)
+            values[name] = None if told is None else Jsonb(told)
+        row = connection.execute(_APPRAISAL, values).fetchone()
+        return int(row[0]) if row else 0
+
+    def _write_decided(self, connection: psycopg.Connection[Any], appraisal: int, version: pd.Series[Any]) -> None:
+        if len(self.lines):
+            columns: dict[str, Any] = {
+                "version": self.lines["claim"].map(version),
+                "appraisal": pd.Series([appraisal] * len(self.lines), dtype="int64"),
+                "xml_table": self.lines["xml_table"],
+                "row": self.lines["row"],
+            }
+            columns |= {name: bulk.money(self.lines[name]) for name in _MONEY}
+            bulk.copy_in(connection, "line_outcome", columns)
         found = self.findings
         if not len(found):
             return
-        columns: dict[str, Any] = {
-            "delivery": pd.Series([delivery_id] * len(found), dtype="int64"),
+        columns = {
+            "appraisal": pd.Series([appraisal] * len(found), dtype="int64"),
             "number": pd.Series(range(1, len(found) + 1), dtype="int64"),
             "version": found["claim"].astype("Int64").map(version).astype("Int64"),
             "xml_table": bulk.plain_text(found["table"]),
@@ -97,11 +160,28 @@ class Recording:
         bulk.copy_in(connection, "finding", columns)
 
 
+def _versions_of(connection: psycopg.Connection[Any], delivery_id: int) -> pd.Series[Any]:
+    """Position of each claim of a delivery -> id of its version."""
+    ids = connection.execute(
+        "SELECT position, id FROM claim_version WHERE delivery = %s ORDER BY position", [delivery_id]
+    ).fetchall()
+    return pd.Series([row[1] for row in ids], index=[row[0] for row in ids], dtype="Int64")
+
+
+_APPRAISAL = """
+INSERT INTO appraisal (delivery, number, actor, cause, rule_book, contract, options, known_at, reference, received_day,
+                       signature, history, report_sha256, result_sha256, totals)
+VALUES (%(delivery)s, (SELECT 1 + count(*) FROM appraisal WHERE delivery = %(delivery)s), %(actor)s, %(cause)s,
+        %(rule_book)s, %(contract)s, %(options)s, %(known_at)s, %(reference)s, %(received_day)s, %(signature)s,
+        %(history)s, %(report_sha256)s, %(result_sha256)s, %(totals)s)
+RETURNING id
+"""
+
 _INCOMING = """
 CREATE TEMPORARY TABLE incoming_version (
     position bigint, ma_lk text, readable boolean, decision text, outcome text, paperless boolean,
     paperless_reasons jsonb, referral_reasons jsonb, requested numeric(18, 2), approved numeric(18, 2),
-    refused numeric(18, 2), ngay_vao timestamptz, ngay_ra timestamptz, content_sha256 text
+    refused numeric(18, 2), ngay_vao timestamptz, ngay_ra timestamptz, content_sha256 text, result_sha256 text
 ) ON COMMIT DROP
 """
 
@@ -127,14 +207,12 @@ WHERE delivery > %(delivery)s AND claim IN (
 
 _VERSIONS = """
 INSERT INTO claim_version (
-    delivery, position, claim, ma_lk, sequence, newest, duplicate, readable, decision, outcome, paperless,
-    paperless_reasons, referral_reasons, requested, approved, refused, ngay_vao, ngay_ra, content_sha256)
+    delivery, position, claim, ma_lk, sequence, newest, duplicate, readable, decision, ngay_vao, ngay_ra,
+    content_sha256, appraisal)
 SELECT %(delivery)s, i.position, c.id, i.ma_lk,
        CASE WHEN c.id IS NOT NULL THEN 1 + coalesce(other.earlier, 0) END,
        NOT i.duplicate AND coalesce(other.later, 0) = 0,
-       i.duplicate, i.readable, i.decision, i.outcome, i.paperless,
-       i.paperless_reasons, i.referral_reasons, i.requested, i.approved, i.refused,
-       i.ngay_vao, i.ngay_ra, i.content_sha256
+       i.duplicate, i.readable, i.decision, i.ngay_vao, i.ngay_ra, i.content_sha256, %(appraisal)s
 FROM (
     SELECT *, ma_lk IS NOT NULL AND row_number() OVER (PARTITION BY ma_lk ORDER BY position) > 1 AS duplicate
     FROM incoming_version
@@ -151,7 +229,22 @@ ORDER BY i.position
 """
 
 
-def _versions(tables: ClaimTables, outcomes: pd.DataFrame) -> dict[str, Any]:
+_OUTCOMES = """
+INSERT INTO claim_outcome (version, appraisal, outcome, paperless, paperless_reasons, referral_reasons, requested,
+                           approved, refused, result_sha256)
+SELECT v.id, %(appraisal)s, i.outcome, i.paperless, i.paperless_reasons, i.referral_reasons, i.requested, i.approved,
+       i.refused, i.result_sha256
+FROM incoming_version i JOIN claim_version v ON v.delivery = %(delivery)s AND v.position = i.position
+ORDER BY v.id
+"""
+
+_NOW_STANDS = """
+UPDATE claim_version v SET appraisal = %(appraisal)s
+FROM incoming_version i WHERE v.delivery = %(delivery)s AND v.position = i.position
+"""
+
+
+def _versions(tables: ClaimTables, outcomes: pd.DataFrame, found: Digests | None) -> dict[str, Any]:
     claims = tables.claims.assign(content=content_hashes(tables))
     merged = claims.merge(outcomes.drop(columns="MA_LK"), on="claim", how="outer", validate="1:1", sort=True)
     if merged["outcome"].isna().any() or merged["content"].isna().any():
@@ -166,8 +259,9 @@ def _versions(tables: ClaimTables, outcomes: pd.DataFrame) -> dict[str, Any]:
         "paperless_reasons": merged["paperless_reasons"],
         "referral_reasons": merged["referral_reasons"],
         "content_sha256": merged["content"],
+        "result_sha256": merged["claim"].map(found.by_claim if found else {}).astype("str"),
     }
-    columns |= {name: bulk.money(merged[name].astype("int64")) for name in ("requested", "approved", "refused")}
+    columns |= {name: bulk.money(merged[name].astype("int64")) for name in _MONEY}
     dates = _first_row(tables, "XML1")
     for element in ("NGAY_VAO", "NGAY_RA"):
         sent = merged["claim"].map(dates[element]) if element in dates.columns else pd.Series(pd.NA, merged.index)

@@ -163,19 +163,17 @@ class Store(Deliveries):
             connection.execute(
                 text("SELECT 1 FROM facility WHERE code = :code FOR NO KEY UPDATE"), {"code": row.facility}
             )
-            outputs = recording.write(_driver(connection), delivery_id, row.facility)
+            outputs = recording.write(_driver(connection), delivery_id, row.facility, actor)
             connection.execute(
                 text(
-                    "UPDATE delivery SET recorded_at = clock_timestamp(), totals = :totals, format = :format, "
-                    "declared_claims = :declared, read_claims = :read, rule_book = :rule_book WHERE id = :id"
-                ).bindparams(bindparam("totals", type_=JSONB)),
+                    "UPDATE delivery SET recorded_at = clock_timestamp(), format = :format, "
+                    "declared_claims = :declared, read_claims = :read WHERE id = :id"
+                ),
                 {
                     "id": delivery_id,
-                    "totals": recording.totals,
                     "format": recording.delivery.format,
                     "declared": recording.delivery.declared_claims,
                     "read": recording.delivery.read_claims,
-                    "rule_book": recording.rule_book,
                 },
             )
             if recording.delivery.status == "quarantined":
@@ -289,6 +287,17 @@ class Store(Deliveries):
                 for row in loads
             }
 
+    def reference_in_force(self) -> dict[str, dict[str, Any]]:
+        """Which load of each reference table is in force: file stem -> load (its number), sha256 (or None)."""
+        with self._engine.connect() as connection:
+            loads = connection.execute(
+                text(
+                    "SELECT l.name, l.id, l.sha256 FROM reference_table t JOIN reference_load l ON l.id = t.load "
+                    "ORDER BY l.name"
+                )
+            )
+            return {row.name: {"load": row.id, "sha256": row.sha256} for row in loads}
+
     # --- within a transaction
 
     def _move(
@@ -376,9 +385,9 @@ class Store(Deliveries):
 
 _SUMMARY = text("""
 WITH standing AS (
-    SELECT v.id, d.facility, v.outcome, v.requested, v.approved, v.refused,
+    SELECT v.version AS id, d.facility, v.outcome, v.requested, v.approved, v.refused,
            v.claim IS NOT NULL AND v.sequence < c.versions AS replaced
-    FROM claim_version v JOIN delivery d ON d.id = v.delivery LEFT JOIN claim c ON c.id = v.claim
+    FROM standing_outcome v JOIN delivery d ON d.id = v.delivery LEFT JOIN claim c ON c.id = v.claim
 ), claims AS (
     SELECT facility,
            count(*) FILTER (WHERE NOT replaced) AS claims,
@@ -432,8 +441,10 @@ ORDER BY c.id, v.delivery DESC
 
 _RECENT = text("""
 SELECT d.id, d.facility, d.file, d.received_at, d.status, d.repeat_of, d.answer_folder, d.answered_at,
-       coalesce(d.totals, first.totals) AS totals
-FROM delivery d LEFT JOIN delivery first ON first.id = d.repeat_of
+       newest.totals
+FROM delivery d LEFT JOIN LATERAL (
+    SELECT totals FROM appraisal WHERE delivery = coalesce(d.repeat_of, d.id) ORDER BY number DESC LIMIT 1
+) newest ON true
 ORDER BY d.id DESC LIMIT :limit
 """)
 

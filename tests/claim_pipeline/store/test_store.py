@@ -135,8 +135,9 @@ def test_every_claim_read_is_recorded_with_lines_findings_and_outcome(store, url
     delivery = recorded(store, receive, ws)
     with connect(url) as connection:
         versions = connection.execute(
-            "SELECT position, ma_lk, sequence, newest, duplicate, readable, outcome, requested, approved, refused, "
-            "paperless_reasons, decision FROM claim_version ORDER BY position"
+            "SELECT o.position, o.ma_lk, o.sequence, o.newest, o.duplicate, readable, outcome, requested, approved, "
+            "refused, paperless_reasons, decision "
+            "FROM standing_outcome o JOIN claim_version v ON v.id = o.version ORDER BY o.position"
         ).fetchall()
         d = Decimal
         assert versions == [
@@ -148,7 +149,7 @@ def test_every_claim_read_is_recorded_with_lines_findings_and_outcome(store, url
         ]
         lines = connection.execute(
             "SELECT v.position, l.xml_table, l.row, l.line, l.code, l.quantity, l.price, l.requested, l.approved "
-            "FROM claim_line l JOIN claim_version v ON v.id = l.version ORDER BY 1, 2, 3"
+            "FROM standing_line l JOIN claim_version v ON v.id = l.version ORDER BY 1, 2, 3"
         ).fetchall()
         assert lines[1] == (0, "XML2", 2, 2, "40.2", d("2.000"), d("500.125"), d("2000.00"), d("1500.00"))
         assert len(lines) == 4
@@ -156,7 +157,7 @@ def test_every_claim_read_is_recorded_with_lines_findings_and_outcome(store, url
         assert [t.isoformat() for t in times[0]] == ["2025-07-01T08:00:00+07:00", "2025-07-02T09:30:00+07:00"]
         findings = connection.execute(
             "SELECT f.number, v.position, f.rule, f.xml_table, f.line, f.observed, f.amount_refused "
-            "FROM finding f LEFT JOIN claim_version v ON v.id = f.version ORDER BY 1"
+            "FROM standing_finding f LEFT JOIN claim_version v ON v.id = f.version ORDER BY 1"
         ).fetchall()
         assert findings[0] == (1, 0, "PRICE-001", "XML2", 2, "500.125", d("500.00"))
         assert findings[1] == (2, 2, "STR-002", None, None, "\ufffdbin", d("0.00"))
@@ -179,7 +180,7 @@ def test_a_claim_sent_again_is_a_new_version_and_only_the_newest_counts(store, u
     recorded(store, receive, make_workspace([{"ma_lk": "A1", "amounts": [(700, 0)]}, {"ma_lk": "B1"}], name="b.xml"))
     with connect(url) as connection:
         versions = connection.execute(
-            "SELECT sequence, newest, duplicate, requested FROM claim_version WHERE ma_lk = 'A1' ORDER BY id"
+            "SELECT sequence, newest, duplicate, requested FROM standing_outcome WHERE ma_lk = 'A1' ORDER BY version"
         ).fetchall()
     assert versions == [
         (1, False, False, Decimal(3000)), (1, False, True, Decimal(1000)), (2, True, False, Decimal(700)),
@@ -237,7 +238,7 @@ def test_amounts_that_do_not_add_up_are_refused_without_telling_the_row(store, r
     outcomes["approved"] += 1
     ws.write_frame("claim_outcomes", outcomes)
     delivery = receive(store, ws).delivery_id
-    with pytest.raises(OperatorError, match="claim_version_amounts") as raised:
+    with pytest.raises(OperatorError, match="claim_outcome_amounts") as raised:
         record.run(ws, store, delivery, "test")
     assert "SECRET-1" not in str(raised.value) + raised.value.message_vi
     assert raised.value.__cause__ is None
@@ -277,14 +278,14 @@ def _record_and_freeze(url: str, folder: str, delivery_id: int, reached) -> None
     """Records, but stands still with all claims written and nothing committed."""
     from claim_pipeline.store import recording
 
-    write = recording.Recording._write_findings
+    write = recording.Recording._write_decided
 
     def write_and_wait(self, *arguments):
         write(self, *arguments)
         reached.set()
         threading.Event().wait()
 
-    recording.Recording._write_findings = write_and_wait
+    recording.Recording._write_decided = write_and_wait
     open_store(url).record(delivery_id, Workspace(folder), "test")
 
 
@@ -327,10 +328,15 @@ def test_killed_in_the_middle_of_record_and_run_again_is_as_undisturbed(
         "UPDATE delivery_event SET actor = 'nobody'",
         "DELETE FROM delivery_event",
         "TRUNCATE delivery_event",
-        "UPDATE claim_version SET approved = 0, refused = requested",
-        "UPDATE claim_version SET outcome = 'accepted'",
+        "UPDATE claim_version SET content_sha256 = repeat('0', 64)",
+        "UPDATE claim_version SET appraisal = appraisal - 1",
+        "UPDATE claim_outcome SET approved = 0, refused = requested",
+        "DELETE FROM claim_outcome",
+        "UPDATE appraisal SET reference = NULL, totals = '{}'",
+        "DELETE FROM appraisal",
         "DELETE FROM claim_version",
-        "UPDATE claim_line SET approved = 0, refused = requested",
+        "UPDATE claim_line SET price = 0",
+        "UPDATE line_outcome SET approved = 0, refused = requested",
         "DELETE FROM claim_line",
         "TRUNCATE claim_line",
         "UPDATE finding SET observed = ''",
@@ -339,7 +345,6 @@ def test_killed_in_the_middle_of_record_and_run_again_is_as_undisturbed(
         "UPDATE claim SET ma_lk = 'other'",
         "UPDATE delivery SET sha256 = repeat('0', 64)",
         "UPDATE delivery SET recorded_at = NULL",
-        "UPDATE delivery SET totals = NULL",
         "DELETE FROM delivery",
         "TRUNCATE delivery CASCADE",
         "DELETE FROM facility",
@@ -393,6 +398,60 @@ def test_models_and_migrations_say_the_same_and_head_is_the_last(store):
     with store._engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
         assert compare_metadata(context, Base.metadata) == []
+
+
+def test_what_was_recorded_before_appraisals_becomes_the_first_of_its_delivery(url, connect):
+    from alembic import command
+    from alembic.config import Config
+    from sqlalchemy import create_engine
+
+    from claim_pipeline.store import migrations
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+    engine.dispose()
+    digest = "0" * 64
+    with connect(url) as connection:
+        connection.execute(
+            f"""
+            INSERT INTO facility (code) VALUES ('27001');
+            INSERT INTO delivery (facility, file, sha256, size, received_at, archive_key, status, progress, rule_book,
+                                  totals, recorded_at)
+            VALUES ('27001', 'a.xml', '{digest}', 1, now(), 'k', 'recorded', 'recorded', 'book-0', '{{"claims": 1}}',
+                    '2026-07-01 08:00+07'),
+                   ('27001', 'b.xml', '{"1" * 64}', 1, now(), 'k', 'received', 'received', NULL, NULL, NULL);
+            INSERT INTO delivery_event (delivery, status, actor, inputs) VALUES (1, 'recorded', 'somebody', 'rr');
+            INSERT INTO claim (facility, ma_lk, versions) VALUES ('27001', 'A1', 1);
+            INSERT INTO claim_version (delivery, position, claim, ma_lk, sequence, newest, duplicate, readable, outcome,
+                paperless, paperless_reasons, referral_reasons, requested, approved, refused, content_sha256)
+            VALUES (1, 0, 1, 'A1', 1, true, false, true, 'adjusted', false, '["unsigned"]', '[]', 10, 7, 3, '{digest}');
+            INSERT INTO claim_line (version, xml_table, row, line, code, requested, approved, refused)
+            VALUES (1, 'XML2', 1, 1, '40.1', 10, 7, 3);
+            INSERT INTO finding (delivery, number, version, rule, severity) VALUES
+                (1, 1, NULL, 'STR-003', 'warn'), (1, 2, 1, 'PRICE-001', 'adjust_amount');
+            """
+        )
+    store = open_store(url)
+    try:
+        assert [store.summary()[0][name] for name in ("claims", "lines", "adjusted", "approved")] == [1, 1, 1, "7.00"]
+        assert [row.claims for row in store.recent()] == [None, 1]
+        with connect(url) as connection:
+            assert connection.execute(
+                "SELECT delivery, number, actor, cause, rule_book, report_sha256, result_sha256 FROM appraisal"
+            ).fetchall() == [(1, 1, "somebody", "delivery", "book-0", "rr", None)]
+            assert connection.execute(
+                "SELECT outcome, paperless_reasons, refused FROM standing_outcome WHERE ma_lk = 'A1'"
+            ).fetchall() == [("adjusted", ["unsigned"], Decimal(3))]
+            assert connection.execute("SELECT code, approved FROM standing_line").fetchall() == [("40.1", Decimal(7))]
+            assert connection.execute("SELECT rule, delivery FROM standing_finding ORDER BY 1").fetchall() == [
+                ("PRICE-001", 1), ("STR-003", 1),
+            ]  # fmt: skip
+    finally:
+        store.close()
 
 
 def test_several_processes_may_open_a_new_database_at_once(url):
