@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from claim_rules import dictionary
+from claim_rules import dictionary, law
 from claim_rules.findings import SEVERITIES
 from claim_rules.frames import ClaimTables, line_numbers
 
@@ -120,6 +120,9 @@ def version() -> str:
                 digest.update(item.read_bytes())
     for name in ("contract", "days_off", "engine", "lines", "money", "options", "outcome", "reference", "routes"):
         digest.update(resources.files("claim_rules").joinpath(f"{name}.py").read_bytes())
+    if law.supposed():  # of a "what if"; never of an outcome that counts
+        digest.update(law.supposed().encode())
+        return f"{digest.hexdigest()[:12]}-what-if"
     return digest.hexdigest()[:12]
 
 

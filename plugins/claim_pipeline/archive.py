@@ -33,11 +33,10 @@ class Archive:
         self._fs, self._root = fsspec.core.url_to_fs(location)
         self._local = isinstance(self._fs, LocalFileSystem)
 
-    def put(self, path: Path, *, at_once: bool = False) -> tuple[str, str, int]:
+    def put(self, path: Path) -> tuple[str, str, int]:
         """Stores the bytes of a regular file; returns (SHA-256, key, size in bytes) of what was stored.
 
-        They survive a power cut after the next `sync`; at_once: on return. A link, pipe or device is an OSError and is
-        not read.
+        They survive a power cut after the next `sync`. A link, pipe or device is an OSError and is not read.
         """
         aside = f"{self._root}/incoming/{uuid.uuid4().hex}.part"
         self._fs.makedirs(f"{self._root}/incoming", exist_ok=True)
@@ -49,17 +48,23 @@ class Archive:
                 place = self._place(key)
                 self._fs.makedirs(place.rpartition("/")[0], exist_ok=True)
                 if self._local:
-                    if at_once:
-                        _flush(aside)
                     os.replace(aside, place)
-                    if at_once:
-                        _flush(place.rpartition("/")[0])
                 else:
                     self._fs.mv(aside, place)
         finally:
             with contextlib.suppress(FileNotFoundError):
                 self._fs.rm_file(aside)
         return digest, key, size
+
+    def keep(self, path: Path) -> str:
+        """Stores the bytes of a file so that they survive a power cut from now on; returns their key."""
+        key = self.put(path)[1]
+        if self._local:
+            for place in (self._place(key), self._place(key).rpartition("/")[0]):
+                handle = os.open(place, os.O_RDONLY)
+                os.fsync(handle)
+                os.close(handle)
+        return key
 
     @staticmethod
     def key(sha256: str) -> str:
@@ -128,14 +133,6 @@ class Archive:
             return int(self._fs.info(self._place(key))["size"]) == size
         except FileNotFoundError:
             return False
-
-
-def _flush(place: str) -> None:
-    handle = os.open(place, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _regular(path: Path) -> IO[bytes]:

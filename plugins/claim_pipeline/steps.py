@@ -330,7 +330,7 @@ def _keep_history(ws: Workspace) -> None:
     from claim_pipeline.workspace import HISTORY
 
     if (ws.folder / HISTORY).exists():
-        _archive().put(ws.folder / HISTORY, at_once=True)
+        _archive().keep(ws.folder / HISTORY)
 
 
 def _tell_unknown_facility(row: DeliveryRow) -> None:

@@ -61,7 +61,7 @@ def dump(connect: Any) -> Callable[[str], dict[str, list[Any]]]:
         "FROM delivery_event e JOIN delivery d ON d.id = e.delivery",
         "claim": "SELECT facility, ma_lk, versions FROM claim",
         "appraisal": "SELECT d.sha256, "
-        "to_jsonb(a) - 'id' - 'delivery' - 'at' - 'known_at' - 'reference' - 'answered_at' "
+        "to_jsonb(a) - 'id' - 'delivery' - 'at' - 'known_at' - 'reference' - 'answered_at' - 'report_sha256' "
         "FROM appraisal a JOIN delivery d ON d.id = a.delivery",
         "claim_version": "SELECT d.sha256, a.number, "
         "(to_jsonb(v) || to_jsonb(o)) - 'id' - 'delivery' - 'claim' - 'recorded_at' - 'appraisal' - 'version' "

@@ -70,6 +70,34 @@ class DeliveryRow:
 
 
 @dataclass(frozen=True)
+class AppraisalRow:
+    """One appraisal of a delivery. number: 1, 2, ...; cause: "delivery", "reappraisal" or "history"; known_at: its
+    reference data are as they were known then; reference: table -> {"load", "sha256"}; history: {"sha256", "rows"} of
+    the frames of other claims that it was given, kept in the archive; answer_folder: of number 2 and up. What is None
+    was not kept when it was made."""
+
+    id: int
+    delivery: int
+    number: int
+    at: datetime
+    actor: str
+    cause: str
+    rule_book: str | None
+    contract: dict[str, Any] | None
+    options: dict[str, str] | None
+    known_at: datetime | None
+    reference: dict[str, dict[str, Any]] | None
+    received_day: str | None
+    signature: dict[str, Any] | None
+    history: dict[str, Any] | None
+    report_sha256: str | None
+    result_sha256: str | None
+    totals: dict[str, Any]
+    answered_at: datetime | None
+    answer_folder: str | None
+
+
+@dataclass(frozen=True)
 class Notice:
     """Something that an operator should look at. kind: a word such as "wrong-facility" or "link"; facility: "" where
     it concerns none; name: of the file or folder, or the number of the delivery; times: how often it was seen."""

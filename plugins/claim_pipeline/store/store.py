@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from claim_pipeline import faults
 from claim_pipeline.errors import OperatorError
 from claim_pipeline.settings import settings
+from claim_pipeline.store.appraisals import Appraisals
 from claim_pipeline.store.deliveries import Deliveries, local
 from claim_pipeline.store.migrations import migrate
 from claim_pipeline.store.models import STATUSES, DeliveryEvent
@@ -35,7 +36,7 @@ _FINAL = ("answered", "quarantined")
 _LOADING_REFERENCE = 7_204_611_002  # advisory lock: one load of reference data at a time
 
 
-class Store(Deliveries):
+class Store(Deliveries, Appraisals):
     """One database. Safe to use from several threads and processes; each method is one transaction."""
 
     def __init__(self, url: str) -> None:
@@ -206,7 +207,7 @@ class Store(Deliveries):
 
     def delivery_report_path(self, delivery_id: int, outbox: Path | None = None) -> Path | None:
         """The page that answers this delivery, or None before it is answered (or if it was removed)."""
-        folder = self.delivery(delivery_id).answer_folder
+        folder = self.answer_folder(delivery_id)
         if folder is None:
             return None
         path = (outbox or settings().outbox_folder) / folder / "report.html"
