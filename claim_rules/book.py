@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from claim_rules import cases, catalogue, law
+from claim_rules.statistics import cases as of_months
 
 SEVERITY = {
     "reject_claim": ("từ chối cả hồ sơ", "rejects the claim"),
@@ -129,6 +130,11 @@ def _describe(rule: catalogue.Rule, *, bullets: bool = False) -> list[str]:
         out.append(f"{mark}Một phần cần · a part of it needs: {files}")
     if rule.facts or rule.wants_facts:
         out.append(f"{mark}Cần biết thêm · must be known: {', '.join([*rule.facts, *rule.wants_facts])}")
+    if rule.level == catalogue.MONTH:
+        out.append(
+            f"{mark}Xét theo cơ sở - tháng, không theo từng lô gửi (`giamdinh statistics`) · over a facility-month, "
+            "not a delivery"
+        )
     if rule.awaits:
         out.append(f"{mark}Chưa chạy được, còn thiếu · cannot run yet, needs: {rule.awaits}")
     if rule.found_by in catalogue.book():
@@ -136,6 +142,7 @@ def _describe(rule: catalogue.Rule, *, bullets: bool = False) -> list[str]:
     elif rule.message_vi:
         out.append(f"{mark}Thông báo · message: {rule.message_vi} · {rule.message_en}")
     out += _cases(rule.id, mark)
+    out += _month_cases(rule.id, mark)
     return out
 
 
@@ -150,6 +157,16 @@ def _cases(rule_id: str, mark: str) -> Iterable[str]:
         elif isinstance(outcome, list):
             outcome = ", ".join(outcome)
         yield f"{mark}Ví dụ · case: {case.name_vi} · {case.name} → {result} ({outcome})"
+
+
+def _month_cases(rule_id: str, mark: str) -> Iterable[str]:
+    for case in of_months.all_cases():
+        if rule_id in case.rules:
+            told = [drift["grade"] if "grade" in drift else drift["rule"] for drift in case.expect["drifts"]]
+            result = "cảnh báo · warning: " + ", ".join(told) if told else "không cảnh báo · no warning"
+            if case.expect.get("not_judged") and not told:
+                result = "không xét · not judged"
+            yield f"{mark}Ví dụ · case: {case.name_vi} · {case.name} → {result}"
 
 
 def _found(case: cases.WorkedCase) -> list[str]:

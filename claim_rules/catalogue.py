@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from claim_rules.engine import Case
     from claim_rules.findings import Ruling
 
-LEVELS = ("line", "claim", "cross-claim", "delivery")
+MONTH = "facility-month"
+LEVELS = ("line", "claim", "cross-claim", "delivery", MONTH)
+"""What a rule speaks of. Rules of a facility-month run over its statistics and never on one delivery."""
 
 STRUCTURE, CARD, ROUTE, CATALOGUE, SPLIT, CLINICAL, CROSS, TOTALS = range(1, 9)
 """Stages, in the order of evaluation of the benefit law. A claim that a rule of STRUCTURE rejects goes no further."""
@@ -38,7 +40,8 @@ class Rule:
     needs: reference file -> columns without which the rule cannot run; wants: those without which a part of it cannot;
     facts: what must be known beside them (claim_rules.engine.FACTS), wants_facts: what a part of it must know.
     awaits: data that nobody sends yet (no file of the contract carries it): the rule is declared and always skipped.
-    found_by: "rule" (function here), "extract", "validate" or another rule's id that carries it. since, until: days of
+    found_by: "rule" (function here), "extract", "validate", "statistics" (level facility-month) or another rule's id
+    that carries it. since, until: days of
     NGAY_RA (yyyymmdd) between which it holds. decisions: versions of the format on which it
     runs. confidence: how sure the sources are of it (high, medium, low; "" where none says).
     """
@@ -114,7 +117,7 @@ def version() -> str:
     digest = hashlib.sha256()
     for entry in book().values():
         digest.update(json.dumps({**asdict(entry), "check": None}, sort_keys=True, default=str).encode())
-    for package in ("claim_rules.law", "claim_rules.rules", "claim_rules.benefit"):
+    for package in ("claim_rules.law", "claim_rules.rules", "claim_rules.benefit", "claim_rules.statistics"):
         for item in sorted(resources.files(package).iterdir(), key=lambda item: item.name):
             if item.name.endswith((".yaml", ".py")):
                 digest.update(item.read_bytes())

@@ -31,6 +31,8 @@ HOLDERS, DEATHS, CHECK_INS, SETTLED = "holders", "deaths", "check_ins", "settled
 HISTORY_FRAMES = (APPOINTMENTS, TRANSFERS, RECALLED, BEDS, HOLDERS, DEATHS, CHECK_INS, SETTLED)
 """Frames of earlier claims that a rule may need by name (as facts): the rules that do say what stands in them."""
 OFF_BY_CONTRACT = "off by contract"
+STATISTICS = "statistics of the facility-month"
+"""What rules of a facility-month need: they look at no single delivery, and a report of one says so."""
 
 
 @dataclass
@@ -239,6 +241,9 @@ def run(
             continue
         if entry.awaits:
             skipped.append({"rule": entry.id, "needs": entry.awaits})
+            continue
+        if entry.level == catalogue.MONTH:
+            skipped.append({"rule": entry.id, "needs": STATISTICS})
             continue
         if entry.check is None:
             if entry.found_by in found_by or entry.found_by in book:

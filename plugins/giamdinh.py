@@ -216,11 +216,28 @@ def simulate(
     month: Annotated[str, typer.Option(help="Tháng yyyymm · month")] = "202607",
     fault_rate: Annotated[float, typer.Option(min=0, max=1, help="Tỷ lệ hồ sơ có lỗi · share with a fault")] = 0.1,
     seed: Annotated[int, typer.Option(help="Hạt giống ngẫu nhiên · random seed")] = 1,
+    drift: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Tháng bất thường, ví dụ 27002:price=1.3,stay=1.5 (price, stay, antibiotics, emergency) · "
+            "an unusual month of a facility"
+        ),
+    ] = None,
 ) -> None:
     """Tạo dữ liệu bệnh viện giả lập. Simulated hospitals: inboxes, reference data, truth about planted faults."""
+    from claim_simulator import Drift
     from claim_simulator import simulate as make
 
-    summary = make(facilities=facilities, claims=claims, month=month, fault_rate=fault_rate, seed=seed, out=out)
+    try:
+        planted = {
+            code: Drift(**{name: float(factor) for name, factor in (part.split("=") for part in parts.split(","))})
+            for code, parts in (one.split(":") for one in drift or ())
+        }
+    except (TypeError, ValueError):
+        raise typer.BadParameter("27002:price=1.3,stay=1.5", param_hint="--drift") from None
+    summary = make(
+        facilities=facilities, claims=claims, month=month, fault_rate=fault_rate, seed=seed, out=out, drift=planted
+    )
     typer.echo(str(summary), err=True)
 
 

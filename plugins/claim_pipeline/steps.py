@@ -476,6 +476,51 @@ def load_reference_folder(actor: str, folder: Path | None = None) -> dict[str, i
     return reference.load_folder(folder or settings().reference_folder, _store(), actor)
 
 
+def update_statistics() -> dict[str, int]:
+    """Profiles the deliveries recorded since the last time, and those of which they replaced claims; then judges the
+    facility-months that this touched. Returns counts: profiled, judged, failed (tried again the next time).
+
+    Never raises: nobody's answer waits for statistics. An operator is told by a notice. See claim_pipeline.statistics.
+    """
+    counts = {"profiled": 0, "judged": 0, "failed": 0}
+    try:
+        with _store().updating_statistics():
+            _update_statistics(counts)
+    except Exception as error:  # noqa: BLE001 - statistics must not stop anything
+        counts["failed"] += 1
+        log.error("statistics could not be updated: %s at %s", type(error).__name__, _place(error))
+    return counts
+
+
+def _update_statistics(counts: dict[str, int]) -> None:
+    from claim_pipeline import statistics
+    from claim_pipeline.statistics.extract import VERSION
+
+    for delivery in _store().unprofiled(VERSION):
+        try:
+            row = _store().delivery(delivery)
+            ws = None
+            if _store().standing(delivery):
+                ws = _ready(row)
+                _catch_up(row, ws, "transform")
+            statistics.profile(_store(), delivery, ws)
+            counts["profiled"] += 1
+        except Exception as error:  # noqa: BLE001 - one delivery must not stop the others
+            counts["failed"] += 1
+            log.error("no statistics of delivery %s: %s at %s", delivery, type(error).__name__, _place(error))
+            _store().notice("statistics", "", f"#{delivery}", {"error": type(error).__name__, "at": _place(error)})
+
+    def told(facility: str, month: str, error: Exception) -> None:
+        counts["failed"] += 1
+        log.error("statistics of %s %s not judged: %s at %s", facility, month, type(error).__name__, _place(error))
+        _store().notice("statistics", facility, month, {"error": type(error).__name__, "at": _place(error)})
+
+    waiting = _store().unjudged()
+    if waiting:
+        _reference.cache_clear()
+        counts["judged"] += len(statistics.judge(_store(), waiting, _reference(), told))
+
+
 def run_all(actor: str, progress: Callable[[str, int, int], None] | None = None) -> dict[str, int]:
     """Everything that waits, from inbox to outbox, without Airflow: what `giamdinh run` does.
 
@@ -513,6 +558,8 @@ def run_all(actor: str, progress: Callable[[str, int, int], None] | None = None)
         settling = inbox.look(known.inbox_folder, known.settle_seconds).settling.values()
         wait_until = max((at for at in settling if at is not None and at <= deadline), default=None)
         if wait_until is None:
+            tell("Thống kê · statistics")
+            update_statistics()
             tell("")
             return out
         tell("Chờ tệp đứng yên · waiting for files to settle")

@@ -59,10 +59,12 @@ def _of_period(items: pd.DataFrame, item: Ints, new: npt.NDArray[np.bool_]) -> I
 
 
 def catalogue(facility: Facility) -> Catalogue:
-    """The lists of a facility; they do not depend on the seed of a simulation."""
+    """The lists of a facility; they do not depend on the seed of a simulation. A drift of its prices is in them: they
+    were approved so."""
     rng = np.random.default_rng([9, facility.position])
     drugs = data("drugs").copy()
-    base = drugs["DON_GIA"].astype("float64").to_numpy()
+    dearer = facility.drift.price
+    base = drugs["DON_GIA"].astype("float64").to_numpy() * dearer
     # most tender prices are whole đồng; some have three decimals
     step = np.where(np.arange(len(drugs)) % 5 == 0, 1, 1000)
     old = base * 1000 * rng.uniform(0.92, 1.08, len(drugs))
@@ -74,11 +76,11 @@ def catalogue(facility: Facility) -> Catalogue:
     drugs["new_tender"] = np.char.add(np.char.add(f"{305 + facility.position}/QĐ-SYT;G1;", group.astype("U2")), ";2025")
     services = data("services").copy()
     factor = _CLASS_FACTOR[facility.kind.hospital_class]
-    listed = services["DON_GIA"].astype("float64").to_numpy() * factor
+    listed = services["DON_GIA"].astype("float64").to_numpy() * factor * dearer
     services["old_price"] = (np.rint(listed / 100) * 100_000).astype("int64")
     services["new_price"] = (np.rint(listed * 1.08 / 100) * 100_000).astype("int64")
     supplies = data("supplies").copy()
-    cost = supplies["DON_GIA"].astype("float64").to_numpy() * rng.uniform(0.95, 1.05, len(supplies))
+    cost = supplies["DON_GIA"].astype("float64").to_numpy() * dearer * rng.uniform(0.95, 1.05, len(supplies))
     supplies["price"] = np.rint(cost).astype("int64") * 1000
     supplies["tender"] = f"{212 + facility.position}/QĐ-SYT;G1;N0;2024"
     return Catalogue(drugs, services, supplies)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -62,8 +63,23 @@ DEPARTMENTS = {
 
 
 @dataclass(frozen=True)
+class Drift:
+    """By which factor a facility's month differs from what it usually is: all its prices, the nights of its
+    inpatients, the share of visits with each antibiotic, the share of emergencies."""
+
+    price: float = 1.0
+    stay: float = 1.0
+    antibiotics: float = 1.0
+    emergency: float = 1.0
+
+
+NO_DRIFT = Drift()
+
+
+@dataclass(frozen=True)
 class Facility:
-    """A facility of the simulation: code, name, kind, form of its deliveries, what its export leaves out."""
+    """A facility of the simulation: code, name, kind, form of its deliveries, what its export leaves out, and in what
+    this month is unusual."""
 
     position: int
     code: str
@@ -71,6 +87,7 @@ class Facility:
     kind: Kind
     form: str
     leaves_out: str
+    drift: Drift = NO_DRIFT
 
     @property
     def level(self) -> int:
@@ -106,8 +123,8 @@ class Facility:
         return f"{group}.1.{self.code}.{group}01"
 
 
-def facilities(count: int) -> list[Facility]:
-    """The first `count` facilities. With three or more every form of delivery is there."""
+def facilities(count: int, drift: Mapping[str, Drift] | None = None) -> list[Facility]:
+    """The first `count` facilities. With three or more every form of delivery is there. drift: by MA_CSKCB."""
     out = []
     exports = 0
     for position in range(count):
@@ -118,7 +135,8 @@ def facilities(count: int) -> list[Facility]:
             leaves_out = OMITTED[exports % len(OMITTED)]
             exports += 1
         name = f"{kind.title} {PLACES[(position + position // len(PLACES)) % len(PLACES)]}"
-        out.append(Facility(position, f"27{position + 1:03d}", name, kind, form, leaves_out))
+        code = f"27{position + 1:03d}"
+        out.append(Facility(position, code, name, kind, form, leaves_out, (drift or {}).get(code, NO_DRIFT)))
     return out
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from claim_rules.statistics.indicators import is_antibiotic
 from claim_simulator.arrays import numbered
 from claim_simulator.catalogue import Catalogue, data
 from claim_simulator.facilities import Facility
@@ -103,6 +104,9 @@ class _Drawer:
         wanted = items["condition"].map(conditions).to_numpy()
         order = np.argsort(wanted, kind="stable")
         share = items["share"].astype("float64").to_numpy() * (level <= self.facility.level)
+        drug = np.isin(items["kind"].to_numpy(dtype="U8"), ["drug", "once"])
+        more = self.facility.drift.antibiotics
+        share = np.where(drug & self._antibiotic()[np.where(drug, item, 0)], np.minimum(share * more, 1.0), share)
         counts = np.bincount(wanted, minlength=len(conditions))
         starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
         visit = np.repeat(np.arange(self.size), counts[self.condition])
@@ -115,6 +119,10 @@ class _Drawer:
         frame = pd.DataFrame({"visit": visit, "item": item[row], "amount": amount})[drawn].reset_index(drop=True)
         kind = kind[drawn]
         return {name: frame[kind == name] for name in ("surgery", "test", "proc", "supply", "drug", "once")}
+
+    def _antibiotic(self) -> Mask:
+        """Which drugs of the list are antibiotics."""
+        return self.lists.drugs["MA_THUOC"].map(is_antibiotic).to_numpy(dtype="bool")
 
     def _between(self, low: int, high: int, size: int) -> Ints:
         return self.rng.integers(low, high, size)

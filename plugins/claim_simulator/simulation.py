@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,15 +11,15 @@ import pandas as pd
 
 from claim_pipeline.errors import OperatorError
 from claim_rules.frames import ClaimTables
-from claim_simulator.catalogue import catalogue
+from claim_simulator.catalogue import Catalogue, catalogue
 from claim_simulator.deliveries import file_name, write_delivery
-from claim_simulator.facilities import Facility, facilities
+from claim_simulator.facilities import Drift, Facility, facilities
 from claim_simulator.faults import TRUTH_COLUMNS, Plan, plant
 from claim_simulator.moments import DAY, Ints, month_days, text8
 from claim_simulator.orders import orders
 from claim_simulator.reference import card_register, co_payments, common_lists, other_cards, write_csv
 from claim_simulator.tables import claim_tables
-from claim_simulator.visits import visits
+from claim_simulator.visits import Visits, visits
 
 FIRST_MONTH = "202501"
 MOST_FACILITIES = 700
@@ -37,15 +38,25 @@ class Summary:
     findings: int
 
 
-def simulate(*, facilities: int, claims: int, month: str, fault_rate: float, seed: int, out: Path) -> Summary:
+def simulate(
+    *,
+    facilities: int,
+    claims: int,
+    month: str,
+    fault_rate: float,
+    seed: int,
+    out: Path,
+    drift: Mapping[str, Drift] | None = None,
+) -> Summary:
     """Writes inbox/<MA_CSKCB>/…, reference/*.csv and truth.csv under `out`; the same arguments give the same bytes.
 
     claims: per facility. month: yyyymm of NGAY_RA, 202501 or later. fault_rate: share of claims with one planted fault
     each, 0 to 0.5 (a few less where too few claims fit a rule). With three facilities or more every form of delivery
-    is there. Raises OperatorError for arguments that make no sense and for a folder that already holds a simulation.
+    is there. drift: facility -> in what its month is unusual.
+    Raises OperatorError for arguments that make no sense and for a folder that already holds a simulation.
     """
     _check(facilities, claims, month, fault_rate, seed, out)
-    return _Simulation(facilities, claims, month, fault_rate, seed, Path(out)).run()
+    return _Simulation(facilities, claims, month, fault_rate, seed, Path(out), drift or {}).run()
 
 
 def _check(count: int, claims: int, month: str, fault_rate: float, seed: int, out: Path) -> None:
@@ -73,8 +84,17 @@ def _check(count: int, claims: int, month: str, fault_rate: float, seed: int, ou
 
 
 class _Simulation:
-    def __init__(self, count: int, claims: int, month: str, fault_rate: float, seed: int, out: Path) -> None:
-        self.houses = facilities(count)
+    def __init__(
+        self,
+        count: int,
+        claims: int,
+        month: str,
+        fault_rate: float,
+        seed: int,
+        out: Path,
+        drift: Mapping[str, Drift],
+    ) -> None:
+        self.houses = facilities(count, drift)
         self.claims = claims
         self.month = month
         self.seed = seed
@@ -104,9 +124,7 @@ class _Simulation:
     def _facility(self, house: Facility) -> None:
         rng = np.random.default_rng([self.seed, 1, house.position])
         lists = catalogue(house)
-        who = visits(house, self.claims, self.month, rng, 1 + house.position * self.claims)
-        what = orders(house, lists, who, rng)
-        tables = claim_tables(house, lists, who, what, self.month, rng)
+        who, tables = drawn(house, lists, self.claims, self.month, rng)
         continuous = tables["XML1"]["NAM_NAM_LIEN_TUC"]
         left = who.frame["discharge"].to_numpy() // DAY
         parts, sent = self._parts(left)
@@ -173,6 +191,14 @@ class _Simulation:
         folder.mkdir(exist_ok=True)
         for name, frame in files.items():
             write_csv(frame, folder / f"{name}.csv")
+
+
+def drawn(
+    house: Facility, lists: Catalogue, claims: int, month: str, rng: np.random.Generator
+) -> tuple[Visits, ClaimTables]:
+    """The visits of a facility that end in a month, and their sound claims in order of discharge."""
+    who = visits(house, claims, month, rng, 1 + house.position * claims)
+    return who, claim_tables(house, lists, who, orders(house, lists, who, rng), month, rng)
 
 
 def _renumbered(tables: ClaimTables, place: dict[int, int]) -> ClaimTables:

@@ -70,7 +70,7 @@ def visits(facility: Facility, count: int, month: str, rng: np.random.Generator,
     for name in ("setting", "khoa", "accident"):
         frame[name] = conditions[name].to_numpy()[frame["condition"]]
     _who(frame, conditions, rng)
-    _when(frame, conditions, month, rng)
+    _when(frame, conditions, month, rng, facility.drift.stay)
     frame = frame.sort_values(["discharge", "arrival"], kind="stable", ignore_index=True)
     _born(frame, rng)
     folk = people(rng, frame["sex"].to_numpy(), frame["age_days"].to_numpy(), first_number)
@@ -106,7 +106,7 @@ def _who(frame: pd.DataFrame, conditions: pd.DataFrame, rng: np.random.Generator
     frame["sex"] = np.where(given == 0, rng.integers(1, 3, size), given)
 
 
-def _when(frame: pd.DataFrame, conditions: pd.DataFrame, month: str, rng: np.random.Generator) -> None:
+def _when(frame: pd.DataFrame, conditions: pd.DataFrame, month: str, rng: np.random.Generator, longer: float) -> None:
     first, last = month_days(month)
     size = len(frame)
     setting = frame["setting"].to_numpy(dtype="U12")
@@ -114,6 +114,7 @@ def _when(frame: pd.DataFrame, conditions: pd.DataFrame, month: str, rng: np.ran
     shortest = conditions["stay_from"].astype("int64").to_numpy()[place]
     longest = conditions["stay_to"].astype("int64").to_numpy()[place]
     stay = rng.integers(shortest, longest + 1)
+    stay = np.where(np.isin(setting, ["inpatient", "surgical"]), np.rint(stay * longer), stay).astype("int64")
     supply = np.where(setting == "chronic", rng.choice([28, 30], size, p=[0.7, 0.3]), 0)
     nights = np.select(
         [np.isin(setting, ["inpatient", "surgical", "newborn"]), setting == "rehab"], [stay, stay - 1], 0
@@ -212,7 +213,10 @@ def _route(frame: pd.DataFrame, facility: Facility, rng: np.random.Generator) ->
     size = len(frame)
     out_day = frame["discharge"].to_numpy() // DAY
     inside = frame["loai"].isin(["03", "04", "09"]).to_numpy()
-    outpatients, inpatients = _shares(facility)
+    outpatients, inpatients = (
+        {code: share * (facility.drift.emergency if code == "2" else 1.0) for code, share in shares.items()}
+        for shares in _shares(facility)
+    )
     route = np.where(inside, _draw(rng, size, inpatients), _draw(rng, size, outpatients))
     fallback = "1.2" if facility.level == 0 else "1.3"
     new = out_day >= day_of_text(NEW_ROUTES)

@@ -13,7 +13,9 @@ from sqlalchemy import (
     CheckConstraint,
     Date,
     DateTime,
+    Float,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
@@ -356,3 +358,96 @@ class ReferenceRow(Base):
     tu_ngay: Mapped[dt.date | None] = mapped_column(Date)
     den_ngay: Mapped[dt.date | None] = mapped_column(Date)
     data: Mapped[dict[str, Any]] = mapped_column(JSONB)
+
+
+class ProfileDelivery(Base):
+    """A delivery whose statistics are in profile_cell; version: of what a profile holds."""
+
+    __tablename__ = "profile_delivery"
+
+    delivery: Mapped[int] = mapped_column(ForeignKey("delivery.id"), primary_key=True)
+    version: Mapped[int]
+    profiled_at: Mapped[dt.datetime] = mapped_column(server_default=text("clock_timestamp()"))
+
+
+class ProfileCell(Base):
+    """Statistics of the standing claims of one delivery in one month: `n` values of `measure` under `key` lie in
+    `bucket`, `total` is their sum (claim_rules.statistics.cells). Those of a facility-month are the sums over its
+    deliveries."""
+
+    __tablename__ = "profile_cell"
+    __table_args__ = (
+        CheckConstraint("n > 0", name="profile_cell_n"),
+        Index("profile_cell_facility_month", "facility", "month", "measure"),
+    )
+
+    delivery: Mapped[int] = mapped_column(ForeignKey("delivery.id"), primary_key=True)
+    month: Mapped[str] = mapped_column(primary_key=True)  # yyyymm of NGAY_RA
+    measure: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    bucket: Mapped[int] = mapped_column(primary_key=True)
+    facility: Mapped[str] = mapped_column(ForeignKey("facility.code"))
+    n: Mapped[int]
+    total: Mapped[int]
+
+
+class FacilityMonth(Base):
+    """A facility-month of which there are statistics. judged_at is NULL where they changed since."""
+
+    __tablename__ = "facility_month"
+    __table_args__ = (
+        CheckConstraint("month ~ '^[0-9]{6}$'", name="facility_month_month"),
+        Index("facility_month_unjudged", "facility", "month", postgresql_where=text("judged_at IS NULL")),
+    )
+
+    facility: Mapped[str] = mapped_column(ForeignKey("facility.code"), primary_key=True)
+    month: Mapped[str] = mapped_column(primary_key=True)
+    changed_at: Mapped[dt.datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    judged_at: Mapped[dt.datetime | None]
+
+
+class FacilityMonthMoment(Base):
+    """The cells of a facility-month without their buckets, so that many facilities can be compared quickly."""
+
+    __tablename__ = "facility_month_moment"
+    __table_args__ = (
+        ForeignKeyConstraint(["facility", "month"], ["facility_month.facility", "facility_month.month"]),
+        Index("facility_month_moment_month", "month", "measure"),
+    )
+
+    facility: Mapped[str] = mapped_column(primary_key=True)
+    month: Mapped[str] = mapped_column(primary_key=True)
+    measure: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    n: Mapped[int]
+    total: Mapped[float] = mapped_column(Float)
+    squares: Mapped[float] = mapped_column(Float)
+
+
+class DriftFinding(Base):
+    """A warning about a facility-month (STAT-001 to STAT-005), as last judged. It changes no payment. detail: what the
+    picture shows (claim_rules.statistics.drift.Drift)."""
+
+    __tablename__ = "drift_finding"
+    __table_args__ = (
+        ForeignKeyConstraint(["facility", "month"], ["facility_month.facility", "facility_month.month"]),
+        UniqueConstraint("facility", "month", "rule", "indicator", "key", "against", name="drift_finding_about"),
+        CheckConstraint(_one_of("grade", ("low", "high", "very_high")), name="drift_finding_grade"),
+        Index("drift_finding_rule", "rule", "month"),
+    )
+
+    facility: Mapped[str] = mapped_column(primary_key=True)
+    month: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    rule: Mapped[str]
+    indicator: Mapped[str]
+    key: Mapped[str]
+    against: Mapped[str]
+    grade: Mapped[str]
+    value: Mapped[float] = mapped_column(Float)
+    baseline: Mapped[float] = mapped_column(Float)
+    ratio: Mapped[float] = mapped_column(Float)
+    chance: Mapped[float | None] = mapped_column(Float)
+    message_vi: Mapped[str]
+    message_en: Mapped[str]
+    detail: Mapped[dict[str, Any]] = mapped_column(JSONB)

@@ -25,6 +25,7 @@ from claim_pipeline.store.deliveries import Deliveries, local
 from claim_pipeline.store.migrations import migrate
 from claim_pipeline.store.models import STATUSES, DeliveryEvent
 from claim_pipeline.store.rows import Drop, Received, RecentDelivery
+from claim_pipeline.store.statistics import Statistics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +37,7 @@ _FINAL = ("answered", "quarantined")
 _LOADING_REFERENCE = 7_204_611_002  # advisory lock: one load of reference data at a time
 
 
-class Store(Deliveries, Appraisals):
+class Store(Deliveries, Appraisals, Statistics):
     """One database. Safe to use from several threads and processes; each method is one transaction."""
 
     def __init__(self, url: str) -> None:
