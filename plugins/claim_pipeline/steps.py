@@ -517,8 +517,7 @@ def _update_statistics(counts: dict[str, int]) -> None:
 
     waiting = _store().unjudged()
     if waiting:
-        _reference.cache_clear()
-        counts["judged"] += len(statistics.judge(_store(), waiting, _reference(), told))
+        counts["judged"] += len(statistics.judge(_store(), waiting, _store().reference(), told))
 
 
 def run_all(actor: str, progress: Callable[[str, int, int], None] | None = None) -> dict[str, int]:

@@ -160,7 +160,7 @@ def _visits(head: pd.DataFrame) -> Iterator[pd.DataFrame]:
         pd.to_datetime(_text(head, name).str.slice(0, 8), format="%Y%m%d", errors="coerce")
         for name in ("NGAY_VAO", "NGAY_RA")
     )
-    nights: npt.NDArray[Any] = (left - arrived).dt.days.fillna(-1).to_numpy(dtype=np.int64)
+    nights: Any = (left - arrived).dt.days.fillna(-1).to_numpy(dtype=np.int64)
     yield _values(STAY, claim, kind, nights, nights >= 0)
     yield _count(ROUTE, claim, _code(_text(head, "MA_DOITUONG_KCB")))
     yield _count(ICD, claim, _code(_text(head, "MA_BENH_CHINH").str.slice(0, 3)))
@@ -224,10 +224,8 @@ def _lines(tables: ClaimTables, of_claim: pd.Series, head: pd.DataFrame) -> Iter
         else:
             yield from _loads(frame)
     counts = lines.astype("int64")
-    everyone = np.ones(len(counts), dtype=bool)
-    yield _values(
-        LINES, counts.index.to_series(), kinds.reindex(counts.index), counts.to_numpy(dtype=np.int64), everyone
-    )
+    each: Any = counts.to_numpy(dtype=np.int64)
+    yield _values(LINES, counts.index.to_series(), kinds.reindex(counts.index), each, each >= 0)
 
 
 def _item(frame: pd.DataFrame, table: str) -> pd.Series:
