@@ -1,4 +1,4 @@
-"""The command line: `giamdinh check`, `run`, `simulate`, `rules`, `expectations`, `convert`, `sign`, `verify`."""
+"""The command line, `giamdinh …`: see `giamdinh --help`."""
 
 from __future__ import annotations
 
@@ -206,6 +206,102 @@ def run(
         "received {received}, answered {answered}, quarantined {quarantined}, failed {failed}".format(**counts)
     )
     raise typer.Exit(1 if counts["failed"] else 0)
+
+
+@app.command()
+def reappraise(
+    month: Annotated[str, typer.Option(help="Tháng ra viện yyyymm (NGAY_RA) · month of discharge")],
+    facility: Annotated[str | None, typer.Option(help="Mã CSKCB; không nêu: mọi cơ sở · facility; else all")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Chỉ báo cáo, không ghi gì · report only, write nothing")
+    ] = False,
+    reference: Annotated[
+        Path | None, typer.Option(help="Danh mục giả định, chỉ với --dry-run · reference data to suppose")
+    ] = None,
+    law: Annotated[
+        Path | None, typer.Option(help="Giá trị luật giả định (YAML), chỉ với --dry-run · values of the law to suppose")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Thư mục báo cáo chênh lệch · folder of the report")] = None,
+) -> None:
+    """Giám định lại hồ sơ của một tháng theo bộ quy tắc và danh mục hiện hành. Appraises a month again.
+
+    The difference report is written before anything else. Exit: 0 done, 1 some deliveries could not be done, 2 an
+    option or file is wrong."""
+    _folder(reference)
+    if (reference is not None or law is not None) and not dry_run:
+        _say(
+            "--reference và --law chỉ dùng cùng --dry-run. Danh mục mới: nạp vào cơ sở dữ liệu trước.",
+            "--reference and --law go with --dry-run only. New reference data: load them into the database first.",
+        )
+        raise typer.Exit(2)
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from claim_pipeline import respond, steps
+
+    actor = f"giamdinh reappraise ({os.environ.get('USER') or 'operator'})"
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    try:
+        work = steps.reappraisal(month, facility, reference, law)
+        deliveries = [delivery for batch in work.batches() for delivery in batch["deliveries"]]
+        with Progress(*columns, console=Console(stderr=True)) as bar:
+            task = bar.add_task("Giám định lại · appraising again", total=len(deliveries))
+            counts = work.compare(deliveries, lambda: bar.advance(task))
+        report = work.report(deliveries, dry_run=dry_run)
+        folder = out or steps.difference_folder(report)
+        respond.write_difference(report, folder)
+        written = {"changed": 0, "failed": 0, "busy": 0} if dry_run else work.write(deliveries, actor)
+        answered = 0 if dry_run else steps.answer_again(actor)
+        if not (counts["failed"] or written["failed"] or written["busy"]):
+            work.done()
+    except GiamdinhError as error:
+        _tell(error)
+        raise typer.Exit(2) from None
+    typer.echo(respond.difference_text(report))
+    typer.echo(f"{folder / respond.DIFFERENCE_PAGE}")
+    if not dry_run:
+        _say(
+            f"Đã ghi {written['changed']} lần giám định mới, trả lời {answered}; lô đang bận {written['busy']}.",
+            f"Recorded {written['changed']} new appraisals, answered {answered}; busy deliveries {written['busy']}.",
+        )
+    raise typer.Exit(1 if counts["failed"] or written["failed"] or written["busy"] else 0)
+
+
+@app.command()
+def appraise(
+    as_of: Annotated[str, typer.Option(help="Ngày hoặc thời điểm ISO 8601 · day or moment")],
+    delivery: Annotated[int | None, typer.Option(help="Số của lô gửi · number of the delivery")] = None,
+    facility: Annotated[str | None, typer.Option(help="Mã CSKCB, cùng --claim · facility, with --claim")] = None,
+    claim: Annotated[str | None, typer.Option(help="MA_LK, cùng --facility · with --facility")] = None,
+    form: Annotated[Form, typer.Option("--format", help="text hoặc json · text or json")] = Form.text,
+) -> None:
+    """Tái lập kết quả giám định có hiệu lực vào một ngày và so từng bit. Reproduces the outcome that stood on a day.
+
+    From the archived bytes, with reference data, other claims, contract and signature as known then. Exit: 0 bit for
+    bit the same, 1 not, 2 there is none, or what it needs was not kept."""
+    if (delivery is None) == (facility is None or claim is None) or form not in (Form.text, Form.json):
+        _say(
+            "Cần --delivery, hoặc --facility cùng --claim; --format text hoặc json.",
+            "Give --delivery, or --facility with --claim; --format text or json.",
+        )
+        raise typer.Exit(2)
+    from claim_pipeline import steps
+
+    moment = _received_at(as_of)
+    if moment is None:
+        raise typer.Exit(2)
+    if len(as_of) <= len("2026-07-15"):
+        moment = moment.replace(hour=23, minute=59, second=59, microsecond=999_999)
+    try:
+        found = steps.reproduce(moment, delivery=delivery, facility=facility, claim=claim)
+    except GiamdinhError as error:
+        _tell(error)
+        raise typer.Exit(2) from None
+    if form is Form.json:
+        typer.echo(json.dumps(found.as_json(), ensure_ascii=False, indent=1))
+    else:
+        typer.echo(found.text())
+    raise typer.Exit(0 if found.same else 1)
 
 
 @app.command()

@@ -6,9 +6,11 @@ import json
 import logging
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -209,43 +211,58 @@ def _what_if(result: outcome.Outcome) -> dict[int, list[dict[str, str]]]:
     return out
 
 
+def claim_entries(claims: pd.DataFrame, lines: pd.DataFrame, findings: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """The report's entry of each claim, from frames as `run` writes them."""
+    of_claim = _by_claim(findings, _finding_rows(findings))
+    of_lines = _by_claim(
+        lines,
+        [
+            {"table": table, "line": line, **dict(zip(_MONEY, map(amount_text, amounts), strict=True))}
+            for table, line, *amounts in lines[["table", "line", *_MONEY]].itertuples(index=False, name=None)
+        ],
+    )
+    names = ["claim", "MA_LK", "outcome", "paperless", "paperless_reasons", "referral_reasons", *_MONEY]
+    for claim, ma_lk, decided, paperless, paperless_reasons, referral_reasons, *amounts in claims[names].itertuples(
+        index=False, name=None
+    ):
+        yield {
+            "MA_LK": None if pd.isna(ma_lk) else ma_lk,
+            "outcome": decided,
+            "paperless": bool(paperless),
+            "paperless_reasons": json.loads(paperless_reasons),
+            "referral_reasons": json.loads(referral_reasons),
+            **dict(zip(_MONEY, map(amount_text, amounts), strict=True)),
+            "lines": of_lines.get(claim, []),
+            "findings": of_claim.get(claim, []),
+        }
+
+
+def totals_of(claims: list[dict[str, Any]]) -> dict[str, Any]:
+    """The report's totals, from its entries of claims."""
+    outcomes = Counter(claim["outcome"] for claim in claims)
+    return {
+        "claims": len(claims),
+        **{name: outcomes[name] for name in outcome.OUTCOMES},
+        **{name: f"{sum((Decimal(claim[name]) for claim in claims), Decimal('0.00')):.2f}" for name in _MONEY},
+    }
+
+
 def _report(delivery: Delivery, result: outcome.Outcome, appraisal: engine.Appraisal) -> Iterator[str]:
     """The report as pieces of JSON text, one claim after the other, so that a large delivery is never held twice."""
 
     def dump(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False)
 
-    findings = _finding_rows(result.findings)
-    of_delivery = [row for row, claim in zip(findings, result.findings["claim"], strict=True) if pd.isna(claim)]
-    of_claim = _by_claim(result.findings, findings)
-    lines = [
-        {"table": table, "line": line, **dict(zip(_MONEY, map(amount_text, amounts), strict=True))}
-        for table, line, *amounts in result.lines[["table", "line", *_MONEY]].itertuples(index=False, name=None)
-    ]
-    of_lines = _by_claim(result.lines, lines)
-    claims = result.claims
+    of_delivery = _finding_rows(result.findings[result.findings["claim"].isna()])
     what_if = _what_if(result)
     yield f'{{"schema": {dump(SCHEMA)},\n"rule_book": {dump(appraisal.contract.version())},\n'
     yield f'"options": {dump(dict(options.resolve(appraisal.contract.options)))},\n'
     yield f'"delivery": {dump(_delivery(delivery))},\n"findings": {dump(of_delivery)},\n"claims": ['
-    names = ["claim", "MA_LK", "outcome", "paperless", "paperless_reasons", "referral_reasons", *_MONEY]
     separator = "\n"
-    for claim, ma_lk, decided, paperless, paperless_reasons, referral_reasons, *amounts in claims[names].itertuples(
-        index=False, name=None
-    ):
-        yield separator + dump(
-            {
-                "MA_LK": None if pd.isna(ma_lk) else ma_lk,
-                "outcome": decided,
-                "paperless": bool(paperless),
-                "paperless_reasons": json.loads(paperless_reasons),
-                "referral_reasons": json.loads(referral_reasons),
-                **dict(zip(_MONEY, map(amount_text, amounts), strict=True)),
-                "lines": of_lines.get(claim, []),
-                "findings": of_claim.get(claim, []),
-                **({"what_if": what_if[claim]} if claim in what_if else {}),
-            }
-        )
+    claims = result.claims
+    entries = claim_entries(claims, result.lines, result.findings)
+    for claim, entry in zip(claims["claim"].tolist(), entries, strict=True):
+        yield separator + dump(entry | ({"what_if": what_if[claim]} if claim in what_if else {}))
         separator = ",\n"
     totals = {
         "claims": len(claims),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import logging
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -25,12 +26,14 @@ from claim_pipeline.settings import settings
 if TYPE_CHECKING:
     import pandas as pd
 
+    from claim_pipeline.again import Again, Reproduced
     from claim_pipeline.appraise import Known
     from claim_pipeline.archive import Archive
     from claim_pipeline.extract.late import Earlier
     from claim_pipeline.extract.result import Extracted
+    from claim_pipeline.reappraisal import Reappraisal
     from claim_pipeline.signature.trust import Trust
-    from claim_pipeline.store import DeliveryRow
+    from claim_pipeline.store import AppraisalRow, DeliveryRow
     from claim_pipeline.store.store import Store
     from claim_pipeline.workspace import Workspace
     from claim_rules.reference import Reference
@@ -570,6 +573,122 @@ def _untried(tried: set[int]) -> Iterator[dict[str, Any]]:
     for failed_too in (False, True):
         while waiting := [one for one in batches(failed_too=failed_too) if not tried.issuperset(one["deliveries"])]:
             yield from waiting
+
+
+# --- once more: appraisals after the first
+
+
+def _again() -> Again:
+    from claim_pipeline.again import Again
+
+    return Again(_store(), _archive(), _history, _earlier)
+
+
+def _contract_bytes() -> str:
+    path = settings().contract
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path is not None else ""
+
+
+def appraise_again(deliveries: Iterable[int], actor: str, cause: str) -> dict[str, int]:
+    """Appraises recorded deliveries again, from their archived bytes, with the reference data in force and what is now
+    known of other claims; cause: "history" or "reappraisal".
+
+    What of their claims (those that no later version replaces) comes out otherwise is recorded as a new appraisal and
+    answered; nothing else changes. Returns counts of deliveries: changed, same, closed (nothing open in them), failed
+    (the log says why; try again), busy (another process works on them), waiting (their first appraisal is not recorded
+    yet, and will see what there is). Twice is as once.
+    """
+    from claim_pipeline.again import Basis
+
+    counts = dict.fromkeys(("changed", "same", "closed", "failed", "busy", "waiting"), 0)
+    wanted = sorted(set(deliveries))
+    rows = {row.id: row for row in _store().deliveries(wanted)}
+    _reference.cache_clear()
+    known, reference = _reference()
+    basis = Basis(reference, known)
+    run = settings().work_folder / "again" / cause
+    with _store().working_on([*rows]) as mine:
+        counts["busy"] = len(rows) - len(mine)
+        for delivery in sorted(mine):
+            row = rows[delivery]
+            if row.progress == "quarantined" or row.repeat_of is not None:
+                counts["same"] += 1
+                continue
+            if row.recorded_at is None:
+                counts["waiting"] += 1
+                continue
+            try:
+                shutil.rmtree(run / str(delivery), ignore_errors=True)  # of a run that was killed: it knew less
+                told = _again().compare(delivery, None, basis, run)
+                made = _again().write(delivery, None, basis, run, actor, cause)
+                shutil.rmtree(run / str(delivery), ignore_errors=True)
+                counts["changed" if made else "failed" if told["problem"] else "same"] += 1
+                if told["problem"]:
+                    log.error("delivery %s could not be appraised again: %s", delivery, told["problem"])
+            except Exception as error:  # noqa: BLE001 - one delivery must not stop the others
+                counts["failed"] += 1
+                said = error.message_en if isinstance(error, GiamdinhError) else _place(error)
+                log.error("delivery %s could not be appraised again: %s: %s", delivery, type(error).__name__, said)
+    answer_again(actor)
+    return counts
+
+
+def answer_again(actor: str) -> int:
+    """Answers later appraisals that their facilities were not told of yet; returns how many."""
+    return _again().answer(settings().outbox_folder, actor)
+
+
+def reappraisal(
+    month: str, facility: str | None = None, reference: Path | None = None, law: Path | None = None
+) -> Reappraisal:
+    """Prepares to appraise the claims of a month (NGAY_RA, yyyymm) again. reference: a folder with data to suppose in
+    place of those in force; law: a file of values to suppose (claim_rules.law.read_supposed). Raises OperatorError for
+    a file that cannot be used."""
+    from claim_pipeline.reappraisal import Reappraisal
+
+    _reference.cache_clear()
+    return Reappraisal.of(_again(), month, facility, _reference, reference, law, _contract_bytes())
+
+
+def difference_folder(report: dict[str, Any]) -> Path:
+    """Where a difference report belongs that nobody gave another place."""
+    moment = datetime.fromisoformat(report["made_at"])
+    name = f"{moment:%Y%m%d-%H%M%S}-{report['month']}-{report['facility'] or 'all'}"
+    return settings().home / "reappraisals" / name
+
+
+def reproduce(
+    moment: datetime, *, delivery: int | None = None, facility: str | None = None, claim: str | None = None
+) -> Reproduced:
+    """Does the appraisal again that stood for a delivery (or for the one that brought the newest version of a claim) at
+    a moment, with all that it rested on, and compares. Raises OperatorError where there is none or what it needs was
+    not kept."""
+    import tempfile
+
+    if delivery is None and facility is not None and claim is not None:
+        delivery = _store().delivery_of(facility, claim, moment)
+    appraisal = _store().appraisal_at(delivery, moment) if delivery is not None else None
+    if appraisal is None:
+        raise OperatorError(
+            "no-such-appraisal",
+            f"Đến {moment:%d/%m/%Y %H:%M} chưa có kết quả giám định nào như vậy",
+            f"there was no such appraisal by {moment:%Y-%m-%d %H:%M}",
+        )
+    reference = _reference_of(appraisal)
+    with tempfile.TemporaryDirectory(prefix="giamdinh-") as folder:
+        return _again().reproduce(appraisal, reference, Path(folder))
+
+
+def _reference_of(appraisal: AppraisalRow) -> Reference:
+    """Reference data as an appraisal knew them."""
+    known, reference = _reference()
+    if appraisal.reference is not None and known.loads != appraisal.reference:
+        raise OperatorError(
+            "not-kept",
+            "Danh mục dùng khi đó đã được thay và không còn lưu",
+            "the reference data of that time were replaced and are not kept",
+        )
+    return reference
 
 
 @dataclass(frozen=True)

@@ -187,6 +187,62 @@ def run(ws: Workspace, store: Store | None, outbox: Path, row: DeliveryRow | Non
     return folder
 
 
+DIFFERENCE, DIFFERENCE_PAGE, DIFFERENCE_SHEETS = "difference.json", "difference.html", "difference.xlsx"
+
+
+def again(first_answer: str, number: int, report_path: Path, difference: dict[str, Any], outbox: Path) -> Path:
+    """Answers a later appraisal, and returns the folder: that of the first answer (`<MA_CSKCB>/<folder>`), its name
+    followed by `-reappraisal-<number>`, so that it stands beside it and is not taken for a new delivery's.
+
+    report_path: the report that now stands; difference: what changed (claim_pipeline.difference.report). Each file
+    appears whole, report.json last. Running twice leaves the same files.
+    """
+    folder = outbox / f"{first_answer}-reappraisal-{number}"
+    if (folder / REPORT).exists() and _digest(folder / REPORT) == _digest(report_path):
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    report = json.loads(report_path.read_text("utf-8"))
+    write_difference(difference, folder)
+    with _aside(folder / PAGE) as path:
+        path.write_text(render_html(report), "utf-8")
+    with _aside(folder / SHEETS) as path:
+        render_xlsx(report, path)
+    faults.point("respond:again")
+    _copy(report_path, folder / REPORT)
+    return folder
+
+
+def write_difference(difference: dict[str, Any], folder: Path) -> None:
+    """A difference report as page, workbook and JSON, that last."""
+    from claim_pipeline.respond import changes
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with _aside(folder / DIFFERENCE_PAGE) as path:
+        path.write_text(changes.render_html(difference), "utf-8")
+    with _aside(folder / DIFFERENCE_SHEETS) as path:
+        changes.render_xlsx(difference, path)
+    with _aside(folder / DIFFERENCE) as path:
+        path.write_text(json.dumps(difference, ensure_ascii=False, indent=1) + "\n", "utf-8")
+
+
+def difference_text(difference: dict[str, Any]) -> str:
+    """A difference report for a terminal: totals, and the rules that move most."""
+    from claim_pipeline.respond.words import money_vi, rule_title
+
+    totals = difference["totals"]
+    before, after = totals["before"], totals["after"]
+    lines = [
+        f"Hồ sơ đã so / claims compared: {totals['claims']}; thay đổi / changed: {totals['changed']}",
+        f"Chấp nhận / approved: {money_vi(before['approved'])} -> {money_vi(after['approved'])} đ "
+        f"({money_vi(totals['difference'])})",
+    ]
+    for row in difference["rules"][:15]:
+        lines.append(f"{row['rule']}: +{row['gained']} -{row['lost']}  {rule_title(row['rule']).vi}")
+    for problem in difference.get("problems", ()):
+        lines.append(f"Lô / delivery {problem['delivery']}: {problem['problem']}")
+    return "\n".join(lines)
+
+
 def render_html(report: dict[str, Any]) -> str:
     """The report as one page without anything from outside: Vietnamese, with a switch to English."""
     from claim_pipeline.respond.page import render

@@ -28,9 +28,10 @@ def render(report: dict[str, Any]) -> str:
         skipped.setdefault(entry["needs"], []).append(entry["rule"])
     groups = view.groups(report)
     reason = report["delivery"].get("reason") or {}
-    return _template().render(
+    return template("report.html.j2").render(
         report=report,
         delivery=report["delivery"],
+        again=report.get("appraisal"),
         totals=report["totals"],
         reason=reason,
         fix=words.how_to_fix(reason.get("code") or ""),
@@ -50,7 +51,8 @@ def render(report: dict[str, Any]) -> str:
 
 
 @cache
-def _template() -> Template:
+def template(name: str) -> Template:
+    """One of the page templates, with the filters they share."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -61,7 +63,7 @@ def _template() -> Template:
     environment.globals["known"] = words.known
     environment.filters["both"] = _both
     environment.filters["money"] = _money
-    return environment.get_template("report.html.j2")
+    return environment.get_template(name)
 
 
 def _both(value: words.Words) -> Markup:

@@ -40,7 +40,7 @@ _LINES = (
 )  # fmt: skip
 
 
-class _Book:
+class Book:
     """A workbook in which text stays text: nothing that a hospital sent may become a formula or a link."""
 
     def __init__(self, path: Path) -> None:
@@ -109,7 +109,7 @@ class _Book:
 
 def render(report: dict[str, Any], path: Path) -> None:
     """Writes the workbook. The same report gives the same bytes."""
-    out = _Book(path)
+    out = Book(path)
     received = report["delivery"].get("received_at")
     out.book.set_properties(
         {
@@ -191,7 +191,7 @@ def _claim(number: int, claim: dict[str, Any]) -> tuple[Any, ...]:
     )
 
 
-def _summary(out: _Book, report: dict[str, Any]) -> None:
+def _summary(out: Book, report: dict[str, Any]) -> None:
     sheet = out.book.add_worksheet("Tổng hợp")
     sheet.set_column(0, 0, 46)
     sheet.set_column(1, 1, 30)

@@ -63,6 +63,19 @@ PAPERLESS_REASONS = {
     "not-accepted": Words("hồ sơ chưa được chấp nhận", "claim not accepted"),
 }
 
+CAUSES = {
+    "reappraisal": Words("theo bộ quy tắc hoặc danh mục mới", "by a new rule book or new reference data"),
+    "history": Words(
+        "vì hồ sơ khác của cùng người bệnh đã đến hoặc thay đổi", "another claim of the same person came or changed"
+    ),
+}
+"""Why a delivery was appraised again."""
+
+PROBLEMS = {
+    "not-compared": Words("chưa so sánh được", "not compared"),
+    "claims-differ": Words("đọc lại được số hồ sơ khác", "read again, it has another number of claims"),
+}
+
 NEEDS = {
     "trust anchors": Words("chứng thư gốc tin cậy", "trust anchors"),
     "history": Words("các hồ sơ đã nhận trước đây", "claims received before"),

@@ -83,6 +83,19 @@ class Appraisals:
             claims[name] = claims[name] == "t"
         return Decided(claims, lines, findings)
 
+    def appraisal_at(self, delivery_id: int, moment: datetime) -> AppraisalRow | None:
+        """The newest appraisal of a delivery that was recorded by then."""
+        until = (Appraisal.delivery == delivery_id, Appraisal.at <= moment)
+        with self._engine.connect() as connection:
+            row = connection.execute(_ROWS.where(*until).order_by(Appraisal.number.desc()).limit(1)).first()
+        return None if row is None else _row(row)
+
+    def delivery_of(self, facility: str, ma_lk: str, moment: datetime) -> int | None:
+        """The delivery whose version of a claim was the newest by then."""
+        with self._engine.connect() as connection:
+            keys = {"facility": facility, "ma_lk": ma_lk, "moment": moment}
+            return connection.execute(_DELIVERY_OF, keys).scalar()
+
     def deliveries_of_month(self, month: str, facility: str | None = None) -> list[dict[str, Any]]:
         """Deliveries with claims that left the facility in this month (yyyymm, NGAY_RA in Vietnam) and that no later
         version replaces, oldest first: delivery, facility, size (of the file), claims (of the month)."""
@@ -131,8 +144,9 @@ class Appraisals:
                 self._tell(connection, row.delivery, "answered", actor, detail)
 
     def to_answer_again(self) -> list[AppraisalRow]:
-        """Later appraisals that the facility was not told of yet, oldest first."""
-        waits = (Appraisal.number > 1, Appraisal.answered_at.is_(None))
+        """Later appraisals that the facility was not told of yet, though it has the first answer; oldest first."""
+        told = select(Delivery.id).where(Delivery.answered_at.is_not(None))
+        waits = (Appraisal.number > 1, Appraisal.answered_at.is_(None), Appraisal.delivery.in_(told))
         with self._engine.connect() as connection:
             return [_row(row) for row in connection.execute(_ROWS.where(*waits).order_by(Appraisal.id))]
 
@@ -236,6 +250,12 @@ WHERE v.ngay_ra >= CAST(:first AS timestamp) AT TIME ZONE 'Asia/Ho_Chi_Minh'
   AND (v.claim IS NULL OR v.sequence = c.versions)
   AND (CAST(:facility AS text) IS NULL OR d.facility = :facility)
 GROUP BY d.id ORDER BY d.id
+""")
+
+_DELIVERY_OF = text("""
+SELECT v.delivery FROM claim c JOIN claim_version v ON v.claim = c.id
+WHERE c.facility = :facility AND c.ma_lk = :ma_lk AND NOT v.duplicate AND v.recorded_at <= :moment
+ORDER BY v.delivery DESC LIMIT 1
 """)
 
 _LOCK = text("SELECT 1 FROM delivery WHERE id = :id FOR NO KEY UPDATE")
