@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowFailException
 
 from claim_pipeline import steps
 from claim_pipeline.settings import settings
+
+if TYPE_CHECKING:
+    from claim_pipeline.reappraisal import Reappraisal
+
+log = logging.getLogger(__name__)
 
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": "giamdinh",
@@ -87,3 +93,64 @@ def run_step(step: str, batch: dict[str, Any]) -> dict[str, int]:
 
 def _retry_failed() -> bool:
     return bool(get_current_context()["params"]["retry_failed"])
+
+
+def plan_reappraisal() -> dict[str, Any]:
+    """What a run of `reappraisal` is to do: batches (label, facility, deliveries), and the name of its basis."""
+    work = _reappraisal()
+    work.begin()
+    return {"batches": work.batches(), "basis": work.run.name}
+
+
+def compare_again(batch: dict[str, Any]) -> dict[str, int]:
+    """One batch appraised again and compared; counts."""
+    counts = _reappraisal(batch["basis"]).compare(batch["deliveries"])
+    _some_failed(counts)
+    return counts
+
+
+def report_again(planned: dict[str, Any]) -> list[dict[str, Any]]:
+    """Writes the difference report; gives the batches that are to be recorded: none in a dry run."""
+    from claim_pipeline import respond
+
+    context = get_current_context()
+    dry_run = bool(context["params"]["dry_run"])
+    work = _reappraisal(planned["basis"])
+    deliveries = [delivery for batch in planned["batches"] for delivery in batch["deliveries"]]
+    found = work.report(deliveries, dry_run=dry_run)
+    folder = steps.difference_folder(found)
+    respond.write_difference(found, folder)
+    context["ti"].xcom_push(key="folder", value=folder.name)
+    log.info("%s: %s", folder, {name: found["totals"][name] for name in ("claims", "changed", "difference")})
+    if dry_run:
+        return []
+    return [{**one, "basis": planned["basis"]} for one in planned["batches"]]
+
+
+def write_again(batch: dict[str, Any]) -> dict[str, int]:
+    """Records what changes of one batch; counts."""
+    counts = _reappraisal(batch["basis"]).write(batch["deliveries"], actor())
+    _some_failed(counts)
+    return counts
+
+
+def answer_again() -> int:
+    """Answers later appraisals that their facilities were not told of; gives how many."""
+    return steps.answer_again(actor())
+
+
+def _reappraisal(basis: str | None = None) -> Reappraisal:
+    params = get_current_context()["params"]
+    work = steps.reappraisal(params["month"], params["facility"] or None)
+    if basis is not None and work.run.name != basis:
+        raise AirflowFailException(
+            "Danh mục, hợp đồng hoặc bộ quy tắc đã đổi từ khi lập kế hoạch: hãy Trigger lại từ đầu.\n"
+            "Reference data, contract or rule book changed since the plan was made: trigger the DAG again."
+        )
+    return work
+
+
+def _some_failed(counts: dict[str, int]) -> None:
+    instance = get_current_context()["ti"]
+    if counts["failed"] + counts.get("busy", 0) and instance.try_number <= instance.max_tries:
+        raise RuntimeError(f"{counts}: see the log; it will be tried again")

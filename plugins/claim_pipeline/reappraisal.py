@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CAUSE = "reappraisal"
+_LEFT_OVER_SECONDS = 7 * 86400.0
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,14 @@ class Reappraisal:
             "what_if": what_if or None,
         }
         return out_of(self.run, deliveries, about)
+
+    def begin(self) -> None:
+        """Forgets what an earlier run left in the working folder, and folders that nothing has touched for a week."""
+        self.done()
+        folders = list(self.run.parent.iterdir()) if self.run.parent.is_dir() else []
+        for folder in folders:
+            if time.time() - folder.stat().st_mtime > _LEFT_OVER_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def done(self) -> None:
         """Removes the working folder."""

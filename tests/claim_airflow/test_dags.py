@@ -18,7 +18,7 @@ from claim_airflow.prepare import POOL
 from claim_pipeline.steps import STEPS
 
 ROOT = Path(__file__).parents[2]
-DAG_IDS = ("claim_appraisal", "claim_intake", "reference_data")
+DAG_IDS = ("claim_appraisal", "claim_intake", "reappraisal", "reference_data")
 VIETNAMESE = set("ăâđêôơưạảấầậẩẫắằặẳẵẹẻẽếềệểễịỉĩọỏốồộổỗớờợởỡụủũứừựửữỳỵỷỹ")
 
 HEAVY = ("pandas", "numpy", "pyarrow", "sqlalchemy", "great_expectations", "lxml", "psycopg", "claim_rules")
@@ -113,3 +113,12 @@ def test_intake_that_has_not_taken_all_calls_its_next_run(bag: DagBag):
     (asset,) = bag.dags["claim_intake"].get_task("look_again").outlets
     assert asset == INBOX
     assert bag.dags["claim_intake"].get_task("announce").trigger_rule == "all_done"
+
+
+def test_appraising_a_month_again_reports_before_it_writes_and_writes_only_if_asked(bag: DagBag):
+    dag = bag.dags["reappraisal"]
+    assert dag.params["dry_run"] is True
+    assert "report" in dag.get_task("compare").downstream_task_ids
+    assert dag.get_task("write").upstream_task_ids == {"report"}
+    assert dag.get_task("answer").upstream_task_ids == {"write"}
+    assert {dag.get_task(name).pool for name in ("compare", "write")} == {POOL}
