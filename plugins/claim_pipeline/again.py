@@ -271,7 +271,10 @@ class Again:
             "dry_run": False,
             "cause": appraisal.cause,
             "rule_book": appraisal.rule_book,
+            "what_if": None,
             "deliveries": 1,
+            "problems": [],
+            **dict.fromkeys(("closed_claims", "reworded_claims", "recomputed_claims"), 0),
         }
         return difference.report(
             about, found.claims.assign(MA_CSKCB=facility, delivery=appraisal.delivery), found.rules

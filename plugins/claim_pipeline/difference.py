@@ -83,8 +83,8 @@ def compare(before: Decided, after: Result | Decided, positions: Iterable[int]) 
     rules = _rules(old[2], new[2], moves)
     for name, sign in (("gained", 1), ("lost", -1)):
         some = moves[moves["more"] * sign > 0].drop_duplicates(["claim", "rule"])
-        text = some.groupby("claim")["rule"].agg(lambda found: "; ".join(sorted(found)))
-        claims[name] = claims["claim"].map(text).fillna("").astype("str")
+        text = {claim: "; ".join(sorted(of["rule"])) for claim, of in some.groupby("claim")}
+        claims[name] = pd.Series([text.get(claim, "") for claim in claims["claim"]], dtype="str")
     return Difference(claims, rules, reworded)
 
 
