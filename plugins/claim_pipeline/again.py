@@ -264,7 +264,7 @@ class Again:
         positions = after.claims.loc[after.claims["number"] == appraisal.number, "claim"]
         found = difference.compare(before, after, positions)
         facility = self.store.delivery(appraisal.delivery).facility
-        about = {
+        about: dict[str, Any] = {
             "made_at": appraisal.at.isoformat(timespec="seconds"),
             "month": None,
             "facility": facility,
