@@ -74,6 +74,15 @@ def dump(connect: Any) -> Callable[[str], dict[str, list[Any]]]:
         "claim_line": f"SELECT {version} WHERE v.id = l.version), to_jsonb(l) - 'version' FROM claim_line l",
         "finding": f"SELECT {version} WHERE v.id = f.version), a.number, to_jsonb(f) - 'version' - 'appraisal' "
         "FROM finding f JOIN appraisal a ON a.id = f.appraisal",
+        "validation_run": "SELECT d.sha256, "
+        "to_jsonb(r) - 'delivery' - 'ran_at' - 'recorded_at' - 'record' - 'record_sha256' - 'wall_seconds' "
+        "- 'processor_seconds' FROM validation_run r JOIN delivery d ON d.id = r.delivery",
+        "validation_month": "SELECT d.sha256, m.month, m.claims FROM validation_month m JOIN delivery d "
+        "ON d.id = m.delivery",
+        "validation_suite": "SELECT d.sha256, to_jsonb(s) - 'delivery' - 'seconds' FROM validation_suite s "
+        "JOIN delivery d ON d.id = s.delivery",
+        "validation_result": "SELECT d.sha256, to_jsonb(r) - 'delivery' FROM validation_result r "
+        "JOIN delivery d ON d.id = r.delivery",
     }
 
     def tables(url: str) -> dict[str, list[Any]]:

@@ -324,6 +324,141 @@ class Finding(Base):
     basis: Mapped[str | None]
 
 
+class ValidationRun(Base):
+    """The check of one delivery's claim tables against what is expected of them, counted over all its suites.
+
+    month: of NGAY_RA (yyyymm) of most of its claims (validation_month has all); checked: expectations for which there
+    was anything to look at; evaluated, unexpected: values; record: validation.json. Rows are only ever added.
+    """
+
+    __tablename__ = "validation_run"
+    __table_args__ = (
+        CheckConstraint(
+            "delivery_sha256 ~ '^[0-9a-f]{64}$' AND record_sha256 ~ '^[0-9a-f]{64}$'", name="validation_run_sha256"
+        ),
+        CheckConstraint("month ~ '^[0-9]{6}$'", name="validation_run_month"),
+        CheckConstraint(
+            "failing <= checked AND checked <= expectations AND unexpected <= evaluated "
+            "AND claims_checked <= claims_read",
+            name="validation_run_counts",
+        ),
+        CheckConstraint("success = (failing = 0)", name="validation_run_success"),
+        Index("validation_run_facility", "facility", "month"),
+        Index("validation_run_month_facility", "month", "facility"),
+    )
+
+    delivery: Mapped[int] = mapped_column(ForeignKey("delivery.id"), primary_key=True)
+    facility: Mapped[str] = mapped_column(ForeignKey("facility.code"))
+    delivery_sha256: Mapped[str]
+    record_sha256: Mapped[str]  # of the file validation.json
+    format: Mapped[str | None]
+    engine: Mapped[str | None]
+    success: Mapped[bool] = mapped_column(Boolean)
+    claims_read: Mapped[int]
+    claims_checked: Mapped[int]
+    month: Mapped[str | None]
+    rows: Mapped[int]
+    expectations: Mapped[int]
+    checked: Mapped[int]
+    failing: Mapped[int]
+    evaluated: Mapped[int]
+    unexpected: Mapped[int]
+    findings: Mapped[int]
+    wall_seconds: Mapped[Decimal] = mapped_column(Numeric(12, 3))
+    processor_seconds: Mapped[Decimal] = mapped_column(Numeric(12, 3))
+    ran_by: Mapped[str]  # who ran the step, and when
+    ran_at: Mapped[dt.datetime]
+    recorded_by: Mapped[str]
+    recorded_at: Mapped[dt.datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    record: Mapped[dict[str, Any]] = mapped_column(JSONB)
+
+
+class ValidationMonth(Base):
+    """How many claims of a run have their NGAY_RA in a month."""
+
+    __tablename__ = "validation_month"
+    __table_args__ = (
+        CheckConstraint("month ~ '^[0-9]{6}$'", name="validation_month_month"),
+        Index("validation_month_runs", "month", "delivery"),
+    )
+
+    delivery: Mapped[int] = mapped_column(ForeignKey("validation_run.delivery"), primary_key=True)
+    month: Mapped[str] = mapped_column(primary_key=True)
+    claims: Mapped[int]
+
+
+class ValidationSuite(Base):
+    """One suite of a run: a table in one layout. version: of the suite's file."""
+
+    __tablename__ = "validation_suite"
+    __table_args__ = (
+        UniqueConstraint("delivery", "name", name="validation_suite_name"),
+        Index("validation_suite_version", "version"),
+    )
+
+    delivery: Mapped[int] = mapped_column(ForeignKey("validation_run.delivery"), primary_key=True)
+    suite: Mapped[int] = mapped_column(Integer, primary_key=True)
+    name: Mapped[str]
+    xml_table: Mapped[str]
+    decision: Mapped[str | None]
+    valid_from: Mapped[dt.date | None] = mapped_column(Date)
+    version: Mapped[str]
+    rows: Mapped[int]
+    seconds: Mapped[Decimal] = mapped_column(Numeric(12, 4))
+    success: Mapped[bool] = mapped_column(Boolean)
+
+
+class ValidationResult(Base):
+    """One expectation of a suite of a run: what was looked at, what was otherwise, and keys of the first such rows.
+    facility, month: those of the run, so that one index answers."""
+
+    __tablename__ = "validation_result"
+    __table_args__ = (
+        ForeignKeyConstraint(["delivery", "suite"], ["validation_suite.delivery", "validation_suite.suite"]),
+        UniqueConstraint("delivery", "suite", "name", name="validation_result_name"),
+        CheckConstraint("unexpected >= 0 AND unexpected <= evaluated", name="validation_result_counts"),
+        Index("validation_result_place", "facility", "month", "xml_table", "field"),
+        Index("validation_result_failing", "xml_table", "field", "month", postgresql_where=text("unexpected > 0")),
+    )
+
+    delivery: Mapped[int] = mapped_column(primary_key=True)
+    suite: Mapped[int] = mapped_column(Integer, primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    facility: Mapped[str]
+    month: Mapped[str | None]
+    xml_table: Mapped[str]
+    name: Mapped[str]
+    type: Mapped[str]
+    field: Mapped[str]
+    rule: Mapped[str | None]
+    evaluated: Mapped[int]
+    unexpected: Mapped[int]
+    by_kind: Mapped[dict[str, int]] = mapped_column(JSONB)
+    sample: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+
+
+class AccessLog(Base):
+    """Who asked to see personal data unmasked: of what, as whom and why. Rows are only ever added."""
+
+    __tablename__ = "access_log"
+    __table_args__ = (
+        CheckConstraint("btrim(reason) <> '' AND btrim(who) <> ''", name="access_log_reason"),
+        Index("access_log_who", "who", "at"),
+        Index("access_log_delivery", "delivery", postgresql_where=text("delivery IS NOT NULL")),
+    )
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    at: Mapped[dt.datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    who: Mapped[str]
+    role: Mapped[str]
+    action: Mapped[str]
+    delivery: Mapped[int | None] = mapped_column(ForeignKey("delivery.id"))
+    facility: Mapped[str | None]
+    month: Mapped[str | None]
+    reason: Mapped[str]
+    detail: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+
+
 class ReferenceLoad(Base):
     """One loading of one reference-data file: which bytes, when, by whom. Rows are only ever added."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -95,6 +95,94 @@ class AppraisalRow:
     totals: dict[str, Any]
     answered_at: datetime | None
     answer_folder: str | None
+
+
+@dataclass(frozen=True)
+class ValidationRow:
+    """The check of one delivery's claim tables (Great Expectations). month: yyyymm of NGAY_RA of most of its claims,
+    None where none can be read; months: all, with their claims; checked: expectations for which there was something to
+    look at; evaluated, unexpected: values; record_sha256: of validation.json; ran_by, ran_at: of the step."""
+
+    delivery: int
+    facility: str
+    delivery_sha256: str
+    record_sha256: str
+    format: str | None
+    engine: str | None
+    success: bool
+    claims_read: int
+    claims_checked: int
+    month: str | None
+    months: dict[str, int]
+    rows: int
+    expectations: int
+    checked: int
+    failing: int
+    evaluated: int
+    unexpected: int
+    findings: int
+    wall_seconds: Decimal
+    processor_seconds: Decimal
+    ran_by: str
+    ran_at: datetime
+    recorded_by: str
+    recorded_at: datetime
+
+
+@dataclass(frozen=True)
+class SuiteRow:
+    """One suite in one version, over the deliveries asked for; counts are sums over them."""
+
+    name: str
+    table: str
+    decision: str | None
+    valid_from: date | None
+    version: str
+    deliveries: int
+    rows: int
+    expectations: int
+    checked: int
+    failing: int
+    evaluated: int
+    unexpected: int
+    seconds: Decimal
+
+
+@dataclass(frozen=True)
+class Failing:
+    """One expectation over the deliveries asked for. by_kind: kind of fault -> values; sample: keys (claim, row, MA_LK,
+    STT) of the first unexpected rows of last_delivery, the newest one that failed."""
+
+    suite: str
+    table: str
+    decision: str | None
+    name: str
+    type: str
+    field: str
+    rule: str | None
+    text_vi: str
+    text_en: str
+    deliveries: int
+    failing_deliveries: int
+    evaluated: int
+    unexpected: int
+    by_kind: dict[str, int]
+    last_delivery: int | None
+    sample: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class TrendPoint:
+    """One month of a facility: sums over its deliveries of that month."""
+
+    facility: str
+    month: str
+    deliveries: int
+    claims: int
+    checked: int
+    failing: int
+    evaluated: int
+    unexpected: int
 
 
 @dataclass(frozen=True)

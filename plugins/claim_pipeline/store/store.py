@@ -26,6 +26,7 @@ from claim_pipeline.store.migrations import migrate
 from claim_pipeline.store.models import STATUSES, DeliveryEvent
 from claim_pipeline.store.rows import Drop, Received, RecentDelivery
 from claim_pipeline.store.statistics import Statistics
+from claim_pipeline.store.validations import Validations
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +38,7 @@ _FINAL = ("answered", "quarantined")
 _LOADING_REFERENCE = 7_204_611_002  # advisory lock: one load of reference data at a time
 
 
-class Store(Deliveries, Appraisals, Statistics):
+class Store(Deliveries, Appraisals, Statistics, Validations):
     """One database. Safe to use from several threads and processes; each method is one transaction."""
 
     def __init__(self, url: str) -> None:
@@ -145,7 +146,8 @@ class Store(Deliveries, Appraisals, Statistics):
     # --- claims
 
     def record(self, delivery_id: int, ws: Workspace, actor: str) -> None:
-        """Writes all that came of a delivery in one transaction: claim versions, lines, findings, outcomes, totals.
+        """Writes all that came of a delivery in one transaction: claim versions, lines, findings, outcomes, totals,
+        and the results of validation as far as it came to that.
 
         Needs the workspace of an appraised (or quarantined) delivery. A second call changes nothing; a call that is
         killed leaves nothing behind. Deliveries of one facility are recorded one after another; which version of a
@@ -153,11 +155,13 @@ class Store(Deliveries, Appraisals, Statistics):
         Raises OperatorError if the database refuses what it is given (say, amounts that do not add up).
         """
         from claim_pipeline.store.recording import Recording
+        from claim_pipeline.store.validations import ValidationRecording
 
         with self._engine.connect() as connection:
             if _locked_delivery(connection, delivery_id).recorded_at is not None:
                 return
         recording = Recording.of(ws)
+        validation = ValidationRecording.of(ws)
         with self._personal_data_kept_in(f"record {delivery_id}"), self._engine.begin() as connection:
             row = _locked_delivery(connection, delivery_id)
             if row.recorded_at is not None:
@@ -166,6 +170,8 @@ class Store(Deliveries, Appraisals, Statistics):
                 text("SELECT 1 FROM facility WHERE code = :code FOR NO KEY UPDATE"), {"code": row.facility}
             )
             outputs = recording.write(_driver(connection), delivery_id, row.facility, actor)
+            if validation is not None:
+                validation.write(_driver(connection), delivery_id, row.facility, actor)
             connection.execute(
                 text(
                     "UPDATE delivery SET recorded_at = clock_timestamp(), format = :format, "
