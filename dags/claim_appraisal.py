@@ -87,6 +87,14 @@ with DAG(
             raise AirflowSkipException("Không có lô mới. Nothing new has arrived.")
         return len(new)
 
+    @task
+    def update_statistics() -> dict[str, int]:
+        """Cập nhật thống kê cơ sở - tháng của các lô vừa ghi; lỗi ở đây không ảnh hưởng câu trả lời nào.
+
+        Brings the statistics of facility-months up to what was recorded; no answer hangs on it.
+        """
+        return steps.update_statistics()
+
     planned = plan()
-    # A teardown: runs whatever became of the batches, and leaves the run's state to them.
-    batch.expand(batch=planned) >> look_again(planned).as_teardown()
+    # Teardowns: they run whatever became of the batches, and leave the run's state to them.
+    batch.expand(batch=planned) >> [look_again(planned).as_teardown(), update_statistics().as_teardown()]

@@ -590,6 +590,38 @@ def expectations(
     typer.echo(suites.counts_text())
 
 
+@app.command()
+def statistics(
+    facility: Annotated[str | None, typer.Option(help="Mã CSKCB · facility code")] = None,
+    month: Annotated[str | None, typer.Option(help="Tháng ra viện yyyymm · month of discharge")] = None,
+    out: Annotated[Path | None, typer.Option(help="Thư mục kết quả (HTML, xlsx, JSON) · folder to write to")] = None,
+) -> None:
+    """Thống kê cơ sở - tháng và điều bất thường (STAT). Statistics of a facility-month and what is unusual.
+
+    Without both options: a list. Exit: 0 no warnings, 1 warnings, 2 there is no such facility-month."""
+    from claim_pipeline import steps
+
+    try:
+        counts = steps.update_statistics()
+        if facility is None or month is None:
+            for one in steps.statistics_months(facility):
+                if month in (None, one["month"]):
+                    typer.echo(f"{one['facility']}  {one['month']}  {one['visits']}  STAT: {one['warnings']}")
+            raise typer.Exit(1 if counts["failed"] else 0)
+        folder = out or Path()
+        told = steps.write_statistics(facility, month, folder)
+    except GiamdinhError as error:
+        _tell(error)
+        raise typer.Exit(2) from None
+    for message_vi, message_en in told:
+        typer.echo(f"{message_vi}\n{message_en}")
+    _say(
+        f"Đã ghi thống kê vào {folder}; cảnh báo: {len(told)}.",
+        f"The statistics are in {folder}; warnings: {len(told)}.",
+    )
+    raise typer.Exit(1 if told else 0)
+
+
 def _not_built(name: str) -> None:
     _say(f"Lệnh {name} chưa có ở phiên bản này.", f"The command {name} is not built yet.")
     raise typer.Exit(2)

@@ -110,14 +110,9 @@ def price_levels(moments: pd.DataFrame, month: str, terms: Mapping[str, Any]) ->
     the codes with `price_lines` lines both in `month` and before. Its error is that of the codes' price ratios.
     """
     inside = moments[moments["measure"].isin([PRICE, QUANTITY]) & (moments["month"] <= month)]
-    both = inside.set_index([*_BY, "key", "measure"])[["n", "total"]].unstack("measure", fill_value=0)
-    rows = pd.DataFrame(
-        {
-            "n": both.get(("n", PRICE), pd.Series(dtype="int64")),
-            "prices": both.get(("total", PRICE), pd.Series(dtype="float64")),
-            "quantity": both.get(("total", QUANTITY), pd.Series(dtype="float64")),
-        }
-    ).reset_index()
+    of_price = inside[inside["measure"] == PRICE][[*_BY, "key", "n", "total"]].rename(columns={"total": "prices"})
+    of_quantity = inside[inside["measure"] == QUANTITY][[*_BY, "key", "total"]].rename(columns={"total": "quantity"})
+    rows = of_price.merge(of_quantity, on=[*_BY, "key"])
     if rows.empty:
         return _no_figures()
     past = rows[rows["month"] < month].groupby(["facility", "key"], as_index=False)[["n", "prices"]].sum()

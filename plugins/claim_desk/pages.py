@@ -11,11 +11,12 @@ from typing import Annotated, Any
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
 from airflow.api_fastapi.core_api.security import bearer_scheme, get_user, requires_access_view
 from fastapi import Depends, FastAPI, HTTPException, Request
-from fastapi.responses import FileResponse, HTMLResponse
+from fastapi.responses import FileResponse, HTMLResponse, Response
 from fastapi.security import HTTPAuthorizationCredentials
 from jinja2 import Environment, FileSystemLoader
 
 from claim_desk import URL_PREFIX
+from claim_pipeline.errors import OperatorError
 from claim_pipeline.settings import settings
 from claim_pipeline.store import open_store
 
@@ -38,6 +39,7 @@ ANSWERS = {
     "submission.xml": "application/xml",
     "receipt.json": "application/json",
 }
+STATISTICS = {form: ANSWERS[f"report.{form}"] for form in ("html", "xlsx", "json")}
 HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -130,6 +132,32 @@ def answer(delivery: int, name: str) -> FileResponse:
         filename=f"{path.parent.name}-{name}",
         content_disposition_type="inline" if shown else "attachment",
     )
+
+
+@app.get("/statistics/", response_class=HTMLResponse)
+def statistics_list(facility: str = "") -> HTMLResponse:
+    """The facility-months of which there are statistics, with the number of their warnings."""
+    page = TEMPLATES.get_template("statistics.html").render(
+        months=_store().months(facility or None)[:SHOWN], facility=facility, shown=SHOWN
+    )
+    return HTMLResponse(page, headers=HEADERS)
+
+
+@app.get("/statistics/{facility}/{month}.{form}")
+def statistics(facility: str, month: str, form: str) -> Response:
+    """Page, workbook or JSON of one facility-month, judged when it is asked for."""
+    from claim_pipeline.statistics import documents
+
+    if form not in STATISTICS:
+        raise HTTPException(404, "Không có tệp này. There is no such file.")
+    try:
+        [(name, content)] = documents(_store(), facility, month, _store().reference(), (form,)).content.items()
+    except OperatorError as error:
+        raise HTTPException(404, f"{error.message_vi}. {error.message_en}.") from None
+    headers = REPORT_HEADERS | {
+        "Content-Disposition": f'{"inline" if form == "html" else "attachment"}; filename="{name}"'
+    }
+    return Response(content, media_type=STATISTICS[form], headers=headers)
 
 
 def answer_path(outbox: Path, delivery: int, name: str) -> Path | None:

@@ -523,6 +523,28 @@ def _update_statistics(counts: dict[str, int]) -> None:
         counts["judged"] += len(statistics.judge(_store(), waiting, _store().reference(), told))
 
 
+def statistics_months(facility: str | None = None) -> list[dict[str, Any]]:
+    """facility, month, visits and warnings of every facility-month, the newest first."""
+    return _store().months(facility)
+
+
+def write_statistics(facility: str, month: str, folder: Path) -> list[tuple[str, str]]:
+    """Writes page, workbook and JSON of a facility-month; returns its warnings in words (Vietnamese, English).
+
+    Raises OperatorError if nothing is known of that month.
+    """
+    from claim_pipeline import statistics
+    from claim_rules.statistics import words
+
+    files = statistics.documents(_store(), facility, month, _store().reference())
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.content.items():
+        aside = folder / f".{name}.part"
+        aside.write_bytes(content)
+        aside.replace(folder / name)
+    return [words.message(one) for one in files.judgement.drifts]
+
+
 def run_all(actor: str, progress: Callable[[str, int, int], None] | None = None) -> dict[str, int]:
     """Everything that waits, from inbox to outbox, without Airflow: what `giamdinh run` does.
 

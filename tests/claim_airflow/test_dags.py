@@ -122,3 +122,11 @@ def test_appraising_a_month_again_reports_before_it_writes_and_writes_only_if_as
     assert dag.get_task("write").upstream_task_ids == {"report"}
     assert dag.get_task("answer").upstream_task_ids == {"write"}
     assert {dag.get_task(name).pool for name in ("compare", "write")} == {POOL}
+
+
+def test_statistics_come_after_the_answers_and_never_decide_how_a_run_ended(bag: DagBag):
+    dag = bag.dags["claim_appraisal"]
+    task = dag.get_task("update_statistics")
+    assert task.upstream_task_ids == {"respond"}
+    assert task.is_teardown
+    assert not task.on_failure_fail_dagrun

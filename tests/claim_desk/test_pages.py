@@ -45,6 +45,12 @@ class Deliveries:
     def summary(self) -> list[dict]:
         return [SUMMARY]
 
+    def months(self, facility: str | None) -> list[dict]:
+        return [{"facility": "27001", "month": "202607", "visits": 1234, "warnings": 2}]
+
+    def reference(self) -> dict:
+        return {}
+
     def delivery(self, number: int) -> RecentDelivery:
         for row in self.rows:
             if row.id == number:
@@ -87,7 +93,10 @@ def officer(store: Deliveries, outbox: Path) -> TestClient:
     pages.app.dependency_overrides.clear()
 
 
-@pytest.mark.parametrize("path", ["/", "/deliveries/3/report.html", "/deliveries/3/report.xlsx"])
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/deliveries/3/report.html", "/deliveries/3/report.xlsx", "/statistics/", "/statistics/27001/202607.html"],
+)
 def test_a_stranger_sees_nothing(stranger: TestClient, store: Deliveries, outbox: Path, path: str):
     assert stranger.get(path).status_code == 401
     shown = stranger.get(path, headers={"Accept": "text/html"})
@@ -168,3 +177,25 @@ def test_nothing_else_is_served(officer: TestClient, path: str):
 def test_a_link_out_of_the_outbox_is_not_followed(officer: TestClient, outbox: Path):
     (outbox / "27001" / "20260715-083000-aaaaaaaa" / "report.xlsx").symlink_to(outbox.parent / "secret.txt")
     assert officer.get("/deliveries/3/report.xlsx").status_code == 404
+
+
+def test_statistics_are_listed_and_shown_apart_from_the_other_pages(officer: TestClient, monkeypatch):
+    from claim_pipeline import statistics
+    from claim_pipeline.errors import OperatorError
+
+    def documents(store: object, facility: str, month: str, reference: dict, forms: tuple[str, ...]) -> SimpleNamespace:
+        if month != "202607":
+            raise OperatorError("no-statistics", "Chưa có thống kê", "there are none")
+        return SimpleNamespace(content={f"statistics-{facility}-{month}.{forms[0]}": b"<p>thong ke</p>"})
+
+    monkeypatch.setattr(statistics, "documents", documents)
+    assert "/statistics/" in officer.get("/").text
+    listed = officer.get("/statistics/").text
+    assert "1.234" in listed
+    assert "/claims/statistics/27001/202607.html" in listed
+    shown = officer.get("/statistics/27001/202607.html")
+    assert shown.text == "<p>thong ke</p>"
+    assert "sandbox" in shown.headers["content-security-policy"]
+    assert "attachment" in officer.get("/statistics/27001/202607.xlsx").headers["content-disposition"]
+    assert officer.get("/statistics/27001/202601.html").status_code == 404
+    assert officer.get("/statistics/27001/202607.py").status_code == 404

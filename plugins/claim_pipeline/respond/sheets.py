@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import xlsxwriter
 
@@ -43,14 +43,14 @@ _LINES = (
 class Book:
     """A workbook in which text stays text: nothing that a hospital sent may become a formula or a link."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | IO[bytes]) -> None:
         options = {
             "constant_memory": True,
             "strings_to_formulas": False,
             "strings_to_urls": False,
             "strings_to_numbers": False,
         }
-        self.book = xlsxwriter.Workbook(str(path), options)
+        self.book = xlsxwriter.Workbook(str(path) if isinstance(path, Path) else path, options)
         self.plain = self.book.add_format({"valign": "top"})
         self.wrapped = self.book.add_format({"valign": "top", "text_wrap": True})
         self.money = self.book.add_format({"valign": "top", "num_format": "#,##0.00"})

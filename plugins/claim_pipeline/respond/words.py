@@ -79,6 +79,9 @@ PROBLEMS = {
 NEEDS = {
     "trust anchors": Words("chứng thư gốc tin cậy", "trust anchors"),
     "history": Words("các hồ sơ đã nhận trước đây", "claims received before"),
+    "statistics of the facility-month": Words(
+        "thống kê cả tháng của cơ sở (không xét theo từng lô gửi)", "statistics of a whole month, not of one delivery"
+    ),
 }
 """What a rule needs beside reference files, which go by their names."""
 

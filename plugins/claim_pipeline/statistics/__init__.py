@@ -26,6 +26,55 @@ class Warnings:
     pictures: list[str]
 
 
+@dataclass(frozen=True)
+class Documents:
+    """The statistics of a facility-month as files: statistics-<MA_CSKCB>-<yyyymm>.html, .xlsx, .json -> bytes."""
+
+    judgement: Judgement
+    content: dict[str, bytes]
+
+
+def documents(
+    store: Store, facility: str, month: str, reference: Reference, forms: tuple[str, ...] = ("html", "xlsx", "json")
+) -> Documents:
+    """Page, workbook and JSON of a facility-month, judged now. Raises OperatorError where there is none."""
+    import io
+    import json
+
+    from claim_pipeline.errors import OperatorError
+    from claim_pipeline.statistics import page
+
+    if not any(one["month"] == month for one in store.months(facility)):
+        raise OperatorError(
+            "no-statistics",
+            f"Chưa có thống kê của cơ sở {facility}, tháng {month}",
+            f"there are no statistics of facility {facility}, month {month}",
+            "Xem danh sách bằng lệnh giamdinh statistics",
+            "giamdinh statistics lists those that there are",
+        )
+    judgement = judge(store, [(facility, month)], reference)[0]
+    document = page.build(store, judgement)
+    out: dict[str, bytes] = {}
+    name = f"statistics-{facility}-{month}"
+    if "html" in forms:
+        out[f"{name}.html"] = page.render(document, judgement, _name(reference, facility)).encode()
+    if "xlsx" in forms:
+        book = io.BytesIO()
+        page.write_workbook(document, book)
+        out[f"{name}.xlsx"] = book.getvalue()
+    if "json" in forms:
+        out[f"{name}.json"] = json.dumps(document, ensure_ascii=False, indent=1).encode()
+    return Documents(judgement, out)
+
+
+def _name(reference: Reference, facility: str) -> str:
+    register = reference.get("facilities")
+    if register is None or not {"MA_CSKCB", "TEN_CSKCB"}.issubset(register.columns):
+        return ""
+    names = register.loc[register["MA_CSKCB"] == facility, "TEN_CSKCB"].dropna()
+    return str(names.iloc[-1]) if len(names) else ""
+
+
 def profile(store: Store, delivery_id: int, ws: Workspace | None) -> list[str]:
     """Profiles the standing claims of one recorded delivery; returns the months touched. Again gives the same.
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _CLASS = ("CAP_CMKT", "TUYEN_CU", "HANG", "MA_TINH")
 CAPACITY = "CONG_SUAT_NGAY"
+_KEPT = 8  # price levels of so many groups of facilities are held at once
 
 
 class Month:
@@ -30,6 +31,7 @@ class Month:
         self._reference = reference
         self.terms = indicators.limits(self.day)
         self.first = indicators.month_before(month, self.terms["past_months"])
+        self._price_levels: dict[frozenset[str], pd.DataFrame] = {}
 
     @cached_property
     def figures(self) -> pd.DataFrame:
@@ -64,18 +66,25 @@ class Month:
         return rows[(begins <= self.day) & (ends >= f"{self.month}01")]
 
     def _prices(self, facility: str) -> pd.DataFrame:
-        """FIGURES of the price level of a facility and of those by which the common movement is told."""
+        """FIGURES of the price level of a facility and of those by which the common movement is told: of its level
+        first, the largest first; a tariff moves the others too."""
         now = self.figures[(self.figures["month"] == self.month) & (self.figures["indicator"] == "admission")]
-        now = now[now["n"] >= self.terms["visits"]]
-        others = now[now["facility"] != facility].sort_values(["n", "facility"], ascending=[False, True])
+        now = now[now["n"] >= self.terms["visits"]].sort_values(["n", "facility"], ascending=[False, True])
         groups = drift.peer_groups(self.classes, facility) or []
-        near = groups[-1][1] if groups and groups[-1][1] else set(others["facility"])
-        # those of its level first; a tariff moves the others too
-        ordered = pd.concat([others[others["facility"].isin(near)], others[~others["facility"].isin(near)]])
-        wanted = {facility, *ordered["facility"].head(self.terms["most_price_peers"])}
-        measures = (indicators.PRICE, indicators.QUANTITY)
-        moments = self._store.moments(measures, self.first, self.month, wanted)
-        return indicators.price_levels(moments, self.month, self.terms)
+        near = now["facility"].isin(groups[-1][1] if groups else ())
+        ordered = pd.concat([now[near], now[~near]])["facility"]
+        movers = frozenset(ordered.head(self.terms["most_price_peers"] + 1))
+        own = () if facility in movers else (self._levels(frozenset({facility})),)
+        return pd.concat([self._levels(movers), *own], ignore_index=True)
+
+    def _levels(self, facilities: frozenset[str]) -> pd.DataFrame:
+        if facilities not in self._price_levels:
+            measures = (indicators.PRICE, indicators.QUANTITY)
+            moments = self._store.moments(measures, self.first, self.month, facilities)
+            self._price_levels[facilities] = indicators.price_levels(moments, self.month, self.terms)
+            while len(self._price_levels) > _KEPT:
+                del self._price_levels[next(iter(self._price_levels))]
+        return self._price_levels[facilities]
 
     def judge(self, facility: str) -> Judgement:
         """Compares one facility-month; rules that are not in force then, or off by contract, say nothing."""

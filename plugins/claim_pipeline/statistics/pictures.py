@@ -5,6 +5,7 @@ Text stays text (the reader's own font), nothing is loaded from anywhere, the sa
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 from typing import TYPE_CHECKING, Any
@@ -45,8 +46,8 @@ def draw(one: Drift, month: str, *, vietnamese: bool) -> str:
     text = text[text.index("<svg") :]
     name = words.message(one)[0 if vietnamese else 1]
     label = name.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
-    # ids of several pictures on one page must differ, and a picture must fit its column
-    mark = re.sub(r"[^a-z0-9]", "", f"{one.name}{month}".lower())
+    # ids of several pictures on one page must differ
+    mark = f"p{hashlib.sha256(text.encode()).hexdigest()[:10]}"
     text = re.sub(r'(id="|url\(#|xlink:href="#)', rf"\g<1>{mark}-", text)
     text = re.sub(r' (width|height)="[^"]*pt"', "", text, count=2)
     return text.replace("<svg ", f'<svg role="img" aria-label="{label}" width="100%" ', 1)
@@ -81,6 +82,10 @@ def _months(axes: Axes, one: Drift, month: str, vietnamese: bool) -> None:
         expected = one.baseline * one.movement
         if abs(one.movement - 1) > 0.005:
             axes.plot([last - 0.35, last + 0.35], [expected, expected], color=_SOFT, linewidth=2)
+            axes.annotate(
+                "mức chung" if vietnamese else "as others moved", (last + 0.35, expected), xytext=(0, 3),
+                textcoords="offset points", ha="right", color=_SOFT, size=8,
+            )  # fmt: skip
     step = 1 if len(names) <= 8 else 2
     shown = range(len(names) - 1, -1, -step)
     axes.set_xticks(shown, [f"{names[at][4:]}/{names[at][2:4]}" for at in shown])

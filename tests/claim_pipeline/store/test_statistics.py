@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import json
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
+from python_calamine import CalamineWorkbook
 
 from claim_pipeline import statistics
+from claim_pipeline.errors import OperatorError
 from claim_pipeline.statistics import extract
 from claim_rules.statistics import cells, indicators
 
@@ -112,6 +118,46 @@ def test_warnings_of_a_month_are_judged_and_kept_and_go_when_their_cause_goes(st
     store.save_profile(number, extract.VERSION, calm | {"202607": visits(900, 301_000, 7)})
     statistics.judge(store, store.unjudged(), {})
     assert store.drifts() == []
+
+
+def test_page_workbook_and_document_tell_the_same_and_load_nothing(store, recorded):
+    number, _ = recorded([{"ma_lk": "A"}])
+    item = "XML2 40.1 VD-1"
+    more = {
+        "measure": ["price", "spent", "rows", "blank"], "key": [item, item, "XML1", "XML1.SO_CCCD"], "bucket": 0,
+        "n": [3, 3, 700, 70], "total": [14_550_375, 4_000_000, 0, 0],
+    }  # fmt: skip
+    calm = {f"20260{month}": visits(700, 300_000, month) for month in range(2, 7)}
+    july = cells.merge([visits(700, 480_000, 7), pd.DataFrame(more)])
+    store.save_profile(number, extract.VERSION, calm | {"202607": july})
+    register = {"MA_CSKCB": ["27001"], "TEN_CSKCB": ["Bệnh viện <b>A</b>"], "CAP_CMKT": ["basic"]}
+    files = statistics.documents(store, "27001", "202607", {"facilities": pd.DataFrame(register, dtype="str")}).content
+    page, document = files["statistics-27001-202607.html"].decode(), json.loads(files["statistics-27001-202607.json"])
+    assert document["schema"] == "giamdinh.statistics/1"
+    [found] = document["findings"]
+    assert (found["rule"], found["severity"], found["grade"]) == ("STAT-001", "warn", "very_high")
+    assert [one["month"] for one in found["past"]] == sorted(calm)
+    assert found["message_vi"] in page
+    assert found["message_en"] in page
+    assert page.count("<svg ") == 2  # one in each language
+    assert "&lt;b&gt;A" in page
+    assert not re.search(r"(src|href)=.(https?:)?//|@import|<b>A", page)
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert len(ids) > 10
+    assert len(set(ids)) == len(ids)
+    [told] = document["profile"]["items"]
+    assert told["price"] == dict.fromkeys(("p10", "p50", "p90"), "4850.125")
+    assert [(one["field"], one["rate"], one["before"]) for one in document["profile"]["fields"]] == [
+        ("XML1.SO_CCCD", 0.1, None)
+    ]
+    reasons = {(one["against"], one["reason"]) for one in document["not_judged"]}
+    assert ("peers", "few-peers") in reasons
+    book = CalamineWorkbook.from_filelike(io.BytesIO(files["statistics-27001-202607.xlsx"]))
+    assert book.get_sheet_by_name("Cảnh báo").to_python()[1][0] == "STAT-001"
+    assert book.get_sheet_by_name("Mã").to_python()[1][1] == "40.1 VD-1"
+    assert statistics.documents(store, "27001", "202607", {}, ("xlsx",)).content  # without any reference data
+    with pytest.raises(OperatorError, match="no statistics"):
+        statistics.documents(store, "27001", "202512", {})
 
 
 def test_a_rule_that_is_not_in_force_yet_says_nothing(store, recorded):
