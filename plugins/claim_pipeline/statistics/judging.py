@@ -75,7 +75,8 @@ class Month:
         ordered = pd.concat([now[near], now[~near]])["facility"]
         movers = frozenset(ordered.head(self.terms["most_price_peers"] + 1))
         own = () if facility in movers else (self._levels(frozenset({facility})),)
-        return pd.concat([self._levels(movers), *own], ignore_index=True)
+        levels: pd.DataFrame = pd.concat([self._levels(movers), *own], ignore_index=True)
+        return levels
 
     def _levels(self, facilities: frozenset[str]) -> pd.DataFrame:
         if facilities not in self._price_levels:

@@ -96,13 +96,15 @@ def _counts(profile: pd.DataFrame, measure: str) -> dict[str, int]:
     return {str(key): int(n) for key, n in _of(profile, measure).groupby("key")["n"].sum().items()}
 
 
-def _summary(profile: pd.DataFrame, measure: str) -> pd.DataFrame:
+def _summary(profile: pd.DataFrame, measure: str) -> dict[str, dict[str, float]]:
     """n, total, mean and quantiles of each key."""
     mine = _of(profile, measure)
     out = cells.quantiles(mine, SHARES).rename(columns=_QUANTILES)
     out["total"] = mine.groupby("key")["total"].sum()
     out["mean"] = out["total"] / out["n"]
-    return out
+    return {
+        str(key): {str(name): float(value) for name, value in row.items()} for key, row in out.to_dict("index").items()
+    }
 
 
 def _amount(value: float) -> str:
@@ -121,12 +123,12 @@ def _kinds(profile: pd.DataFrame) -> list[dict[str, Any]]:
     out = []
     for kind, count in sorted(visits.items()):
         one: dict[str, Any] = {"MA_LOAI_KCB": kind, "visits": count, "share": count / whole}
-        if kind in cost.index:
-            one["cost"] = {name: _amount(cost.loc[kind, name]) for name in ("total", "mean", *_QUANTILES.values())}
-        if kind in stay.index:
-            one["nights"] = {name: float(stay.loc[kind, name]) for name in ("mean", *_QUANTILES.values())}
-        if kind in lines.index:
-            one["lines"] = {name: float(lines.loc[kind, name]) for name in ("mean", *_QUANTILES.values())}
+        if kind in cost:
+            one["cost"] = {name: _amount(cost[kind][name]) for name in ("total", "mean", *_QUANTILES.values())}
+        if kind in stay:
+            one["nights"] = {name: stay[kind][name] for name in ("mean", *_QUANTILES.values())}
+        if kind in lines:
+            one["lines"] = {name: lines[kind][name] for name in ("mean", *_QUANTILES.values())}
         out.append(one)
     return out
 
@@ -152,14 +154,14 @@ def _items(profile: pd.DataFrame) -> list[dict[str, Any]]:
     price, quantity = _summary(profile, indicators.PRICE), _summary(profile, indicators.QUANTITY)
     spent = _of(profile, extract.SPENT).groupby("key")["total"].sum().sort_values(ascending=False, kind="stable")
     out = []
-    for key, total in spent.items():
-        table, _, code = str(key).partition(" ")
+    for key, total in zip(map(str, spent.index), spent, strict=True):
+        table, _, code = key.partition(" ")
         one: dict[str, Any] = {"table": table, "code": code, "THANH_TIEN_BH": amount_text(int(total))}
-        if key in price.index:
-            one["lines"] = int(price.loc[key, "n"])
-            one["price"] = {name: _price(price.loc[key, name]) for name in _QUANTILES.values()}
-        if key in quantity.index:
-            one["quantity"] = {name: _price(quantity.loc[key, name]) for name in ("total", *_QUANTILES.values())}
+        if key in price:
+            one["lines"] = int(price[key]["n"])
+            one["price"] = {name: _price(price[key][name]) for name in _QUANTILES.values()}
+        if key in quantity:
+            one["quantity"] = {name: _price(quantity[key][name]) for name in ("total", *_QUANTILES.values())}
         out.append(one)
     return out
 
