@@ -421,8 +421,13 @@ _OUTPUTS = {
 
 
 def _digest(step: str, ws: Workspace) -> str:
-    with (ws.folder / _OUTPUTS[step]).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    from claim_pipeline.table_files import parts
+
+    digest = hashlib.sha256()
+    for path in parts(ws.folder / _OUTPUTS[step]):
+        with path.open("rb") as file:
+            hashlib.file_digest(file, lambda: digest)
+    return digest.hexdigest()
 
 
 @cache
@@ -730,7 +735,6 @@ def check(
     received_at: with zone; without it 23:59 of NGAYLAP, else now. trust: trust anchors of signatures. The working
     folder lives as long as the context.
     """
-    import json
     import tempfile
 
     from claim_pipeline import appraise
@@ -755,8 +759,7 @@ def check(
             appraise.quarantine(ws, error)
             yield Checked(ws, 2)
             return
-        totals = json.loads(ws.report.read_text("utf-8"))["totals"]
-        clean = totals["claims"] == totals["accepted"]
+        clean = bool(ws.read_frame("claim_outcomes")["outcome"].eq("accepted").all())
         yield Checked(ws, 0 if clean else 1)
 
 

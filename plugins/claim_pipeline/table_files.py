@@ -1,25 +1,33 @@
-"""Frames on disk, a portion at a time: Parquet files that are written as the rows come and read by ranges of claims."""
+"""Frames on disk: Parquet files, or folders of them, written as the rows come and read whole or by ranges of claims."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Generator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from claim_pipeline.extract.result import Summary, with_facility
 from claim_rules.frames import ClaimTables
 
-_GROUP_BYTES = 2 << 20  # of a row group, before it is compressed; what is known of each stays in memory
+if TYPE_CHECKING:
+    from claim_pipeline.extract.result import Summary
+
+_GROUP_BYTES = 256 << 10  # of a row group, before it is compressed
+_PART_COLUMNS = 512
+"""Columns of row groups in one file: what Parquet knows of each (some 2 KB) stays in memory until the file is whole."""
+
 _BATCH_ROWS = 5_000
 
 
 class FrameFile:
-    """A Parquet file under construction, written aside until `finish` gives it its name.
+    """A frame on disk under construction, written aside until `finish` gives it its name: one Parquet file or, of a
+    large frame, a folder of them (`parts`), so that memory does not grow with the rows.
 
     Portions have the same columns, except that some may have more of them at the end; the others are NA there.
     """
@@ -27,6 +35,8 @@ class FrameFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._aside = path.with_name(f".{path.name}.part")
+        self._parts = 0
+        self._groups = 0  # in the part that is written
         self._writer: pq.ParquetWriter | None = None
         self._schema: pa.Schema | None = None
         self._waiting: list[pa.Table] = []
@@ -38,53 +48,84 @@ class FrameFile:
         if self._schema is None:
             self._schema = table.schema
         elif len(table.schema) > len(self._schema):
-            self._widen(table.schema)
+            self._close()  # earlier parts stay as they are: who reads them fills the columns up
+            self._schema = table.schema
+            self._waiting = [_fitted(one, self._schema) for one in self._waiting]
         self._waiting.append(_fitted(table, self._schema))
         self._bytes += table.nbytes
         if self._bytes >= _GROUP_BYTES:
             self._flush()
 
     def finish(self) -> None:
-        """Puts the file in its place. Without a portion there is none."""
-        if self._schema is not None:
-            self._flush()
-            self._close()
-            os.replace(self._aside, self._path)
+        """Puts the frame in its place. Without a portion there is none."""
+        if self._schema is None:
+            return
+        self._flush()
+        self._close()
+        if self._parts == 1:
+            put(self._part(0), self._path)
+            self._aside.rmdir()
+        else:
+            put(self._aside, self._path)
 
     def discard(self) -> None:
         """Leaves nothing behind."""
         self._close()
-        self._aside.unlink(missing_ok=True)
+        remove(self._aside)
 
-    def _open(self, schema: pa.Schema) -> pq.ParquetWriter:
-        # nobody asks for the least and greatest text of a row group
-        return pq.ParquetWriter(self._aside, schema, write_statistics=False)
+    def _part(self, number: int) -> Path:
+        return self._aside / f"{number:05d}.parquet"
 
     def _flush(self) -> None:
         if self._writer is None:
-            self._writer = self._open(self._schema)
+            if not self._parts:
+                remove(self._aside)  # of a process that was killed
+                self._aside.mkdir()
+            # nobody asks for the least and greatest text of a row group
+            self._writer = pq.ParquetWriter(self._part(self._parts), self._schema, write_statistics=False)
+            self._parts += 1
         if self._bytes:
             self._writer.write_table(pa.concat_tables(self._waiting))
+            self._groups += 1
         self._waiting, self._bytes = [], 0
+        if self._groups * len(self._schema or ()) >= _PART_COLUMNS:
+            self._close()
 
     def _close(self) -> None:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+            self._groups = 0
 
-    def _widen(self, schema: pa.Schema) -> None:
-        """Writes what there is once more, with the columns that came late."""
-        self._waiting = [_fitted(table, schema) for table in self._waiting]
-        self._schema = schema
-        if self._writer is not None:
-            self._close()
-            narrow = self._aside.with_name(f"{self._aside.name}.narrow")
-            os.replace(self._aside, narrow)
-            self._writer = self._open(schema)
-            with pq.ParquetFile(narrow) as file:
-                for batch in file.iter_batches(_BATCH_ROWS):
-                    self._writer.write_table(_fitted(pa.Table.from_batches([batch]), schema))
-            narrow.unlink()
+
+def parts(path: Path) -> list[Path]:
+    """The Parquet files of a frame on disk, in their order. FileNotFoundError if there is no such frame."""
+    return sorted(path.iterdir()) if path.is_dir() else [path]
+
+
+def put(aside: Path, path: Path) -> None:
+    """Gives a frame that was written aside its name, in place of one that there was."""
+    if path.is_dir() or aside.is_dir():
+        remove(path)
+    os.replace(aside, path)
+
+
+def remove(path: Path) -> None:
+    """Removes a frame on disk, if there is one."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def read(path: Path) -> pd.DataFrame:
+    """All rows of a frame on disk."""
+    files = parts(path)
+    if len(files) == 1:
+        return pd.read_parquet(files[0])
+    widest = pq.read_schema(files[-1])
+    frame: pd.DataFrame = pa.concat_tables(_fitted(pq.read_table(file), widest) for file in files).to_pandas()
+    return frame
 
 
 def _fitted(table: pa.Table, schema: pa.Schema) -> pa.Table:
@@ -125,11 +166,13 @@ class TableFiles:
 
     def finish(self, summary: Summary) -> None:
         """Puts the files in place of those that there were."""
+        from claim_pipeline.extract.result import with_facility
+
         for claims in self._claims:
             self._file("claims").add(with_facility(claims, summary.MA_CSKCB))
         for old in self._folder.glob("XML*.parquet"):
             if old.stem not in self._files:
-                old.unlink()
+                remove(old)
         for file in self._files.values():
             file.finish()
 
@@ -138,13 +181,20 @@ class TableFiles:
 
 
 class RowsByClaim:
-    """The rows of one file of claim rows, which stand by claim, taken from its beginning to its end."""
+    """The rows of one frame of claim rows on disk, which stand by claim, taken from its beginning to its end."""
 
     def __init__(self, path: Path) -> None:
-        self._file = pq.ParquetFile(path)
-        self._batches: Iterator[pa.RecordBatch] = self._file.iter_batches(_BATCH_ROWS)
-        self._held = self._file.schema_arrow.empty_table()
+        files = parts(path)
+        self._schema = pq.read_schema(files[-1])
+        self._batches = self._read(files)
+        self._held = self._schema.empty_table()
         self._ended = False
+
+    def _read(self, files: list[Path]) -> Generator[pa.Table]:
+        for path in files:
+            with pq.ParquetFile(path) as file:
+                for batch in file.iter_batches(_BATCH_ROWS):
+                    yield _fitted(pa.Table.from_batches([batch]), self._schema)
 
     def before(self, claim: int) -> pd.DataFrame:
         """The next rows, up to those of claim `claim`, which stay for the next call."""
@@ -153,9 +203,8 @@ class RowsByClaim:
             batch = next(self._batches, None)
             if batch is None:
                 self._ended = True
-                self._file.close()
             else:
-                pieces.append(pa.Table.from_batches([batch], self._held.schema))
+                pieces.append(batch)
         rows = pa.concat_tables(pieces)
         end = int(np.searchsorted(rows["claim"].to_numpy(), claim))
         self._held = rows.slice(end)
@@ -163,4 +212,4 @@ class RowsByClaim:
         return found
 
     def close(self) -> None:
-        self._file.close()
+        self._batches.close()

@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from claim_pipeline import table_files
 from claim_rules.frames import ClaimTables, empty_claims
 from claim_rules.versions import OLDEST, in_newer_terms
 
@@ -88,16 +89,17 @@ class Workspace:
         return json.loads((self.folder / name).read_text("utf-8"))
 
     def write_frame(self, name: str, frame: pd.DataFrame) -> None:
-        """Writes one frame as `<name>.parquet`."""
+        """Writes one frame as `<name>.parquet` (a folder of files where `table_files.FrameFile` wrote a large one)."""
         aside = self.folder / f".{name}.parquet.part"
+        table_files.remove(aside)
         frame.to_parquet(aside, index=False)
-        os.replace(aside, self.folder / f"{name}.parquet")
+        table_files.put(aside, self.folder / f"{name}.parquet")
 
     def read_frame(self, name: str) -> pd.DataFrame:
-        return pd.read_parquet(self.folder / f"{name}.parquet")
+        return table_files.read(self.folder / f"{name}.parquet")
 
     def remove_frame(self, name: str) -> None:
-        (self.folder / f"{name}.parquet").unlink(missing_ok=True)
+        table_files.remove(self.folder / f"{name}.parquet")
 
     def has_frame(self, name: str) -> bool:
         return (self.folder / f"{name}.parquet").exists()
@@ -106,7 +108,7 @@ class Workspace:
         """The claim tables: claims.parquet, unknown.parquet and one file per table present; replaces earlier ones."""
         for old in self.folder.glob("XML*.parquet"):
             if old.stem not in tables.tables:
-                old.unlink()
+                table_files.remove(old)
         for name, frame in tables.items():
             self.write_frame(name, frame)
         self.write_frame("unknown", tables.unknown)
@@ -124,15 +126,13 @@ class Workspace:
         """What `read_tables` gives, so many claims at a time in order of their position; memory does not grow with
         their number. Positions (`claim`) stay those of the delivery; a table that no claim of a chunk has is absent
         from it. Nothing where there are no claims. as_sent: claims of Decision 4210 as they are in the files."""
-        from claim_pipeline.table_files import RowsByClaim
-
         if not self.has_frame("claims"):
             return
         every = self.read_frame("claims")
         mixed = not as_sent and bool(every["decision"].eq(OLDEST).any())
         with ExitStack() as opened:
             rows = {
-                name: opened.enter_context(closing(RowsByClaim(self.folder / f"{name}.parquet")))
+                name: opened.enter_context(closing(table_files.RowsByClaim(self.folder / f"{name}.parquet")))
                 for name in (*self._present(), "unknown")
             }
             for start in range(0, len(every), claims):

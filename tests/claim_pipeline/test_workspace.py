@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from claim_pipeline import table_files
 from claim_pipeline.table_files import FrameFile
 from claim_pipeline.workspace import Workspace
 from claim_rules import cases
@@ -78,9 +79,38 @@ def test_columns_that_come_late_are_absent_before(tmp_path: Path) -> None:
     assert list(tmp_path.glob("*.parquet")) == []
     file.finish()
     assert [path.name for path in tmp_path.iterdir()] == ["XML1.parquet"]
-    found = pd.read_parquet(tmp_path / "XML1.parquet")
+    found = table_files.read(tmp_path / "XML1.parquet")
     assert found.columns.tolist() == ["claim", "A", "B"]
     assert found["B"].isna().tolist() == [True] * 20_000 + [False, True]
+
+
+@pytest.mark.parametrize("in_between", ["", "B"])
+def test_a_large_frame_is_a_folder_of_files_and_reads_as_one(tmp_path: Path, in_between: str) -> None:
+    """in_between: a column that only later portions have."""
+    ws = Workspace(tmp_path)
+    names = [f"F{number}" for number in range(table_files._PART_COLUMNS // 2)]
+    portions = [
+        pd.DataFrame({"claim": [2 * turn, 2 * turn + 1]} | {name: ["a" * 1_200, f"{turn}"] for name in names})
+        for turn in range(7)
+    ]
+    if in_between:
+        portions[3:] = [portion.assign(**{in_between: "late"}) for portion in portions[3:]]
+    file = FrameFile(tmp_path / "XML1.parquet")
+    for portion in portions:
+        file.add(portion)
+    file.finish()
+    assert len(table_files.parts(tmp_path / "XML1.parquet")) > 2
+    whole = pd.concat(portions, ignore_index=True)
+    pd.testing.assert_frame_equal(ws.read_frame("XML1"), whole)
+    rows = table_files.RowsByClaim(tmp_path / "XML1.parquet")
+    parts = [rows.before(claim) for claim in (1, 1, 9, 14)]
+    assert [len(part) for part in parts] == [1, 0, 8, 5]
+    pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), whole)
+    rows.close()
+    ws.write_frame("XML1", whole.head(1))  # takes the folder's place
+    pd.testing.assert_frame_equal(ws.read_frame("XML1"), whole.head(1))
+    ws.remove_frame("XML1")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_given_up_leaves_nothing(tmp_path: Path) -> None:

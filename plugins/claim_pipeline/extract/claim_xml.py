@@ -530,7 +530,8 @@ class _Reader:
         broken: set[str] = set()
         readable = True
         for file in files:
-            kinds, contents = file.findall("LOAIHOSO"), file.findall("NOIDUNGFILE")
+            kinds = [part for part in file if part.tag == "LOAIHOSO"]
+            contents = [part for part in file if part.tag == "NOIDUNGFILE"]
             if len(kinds) != 1 or len(contents) != 1:
                 readable = False
                 self._find(
@@ -543,7 +544,7 @@ class _Reader:
                     field="FILEHOSO",
                 )
                 continue
-            name = _kind(file)
+            name = (kinds[0].text or "").strip().upper()
             if name not in dictionary.CLAIM_TABLES:
                 self._find(
                     claim,
