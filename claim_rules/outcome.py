@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from claim_rules import benefit, money, options
+from claim_rules import benefit, dictionary, money, options
 from claim_rules.engine import Appraisal, as_json
 from claim_rules.findings import ADJUST_AMOUNT, REJECT_CLAIM, REJECT_LINE
-from claim_rules.frames import ClaimTables
+from claim_rules.frames import ClaimTables, claims_with
 from claim_rules.lines import LINE_TABLES, ClaimLines
 
 ACCEPTED, ADJUSTED, REJECTED, REFERRED = "accepted", "adjusted", "rejected", "referred"
@@ -25,6 +25,16 @@ PRICED = ("SO_LUONG", "DON_GIA_BH", "TYLE_TT_DV", "TYLE_TT_BH")
 
 CORRECTABLE = (*PRICED, "THANH_TIEN_BV", "THANH_TIEN_BH", "MUC_HUONG", "T_NGUONKHAC", "T_BHTT")
 """What a finding may correct (`correct_field`). With T_BHTT only the split is computed anew."""
+
+DEMANDED = {
+    "STR-016": ("XML4",),
+    "STR-017": ("XML5",),
+    "STR-018": ("XML7", "XML8"),
+    "STR-019": ("XML13",),
+    "STR-035": ("XML14",),
+    "STR-036": ("XML9",),
+}
+"""Rules that ask for a table which a claim must have in its case: without it the claim still needs paper."""
 
 CLAIM_CAP_RULE = "SUM-015"
 """Where this rule fired the claim is paid at most XML1.T_BHTT (contracts, report, money)."""
@@ -229,9 +239,15 @@ def _claims(
     outcome = np.select([rejected, referred, out["refused"] > 0], [REJECTED, REFERRED, ADJUSTED], ACCEPTED)
     out.insert(2, "outcome", pd.Series(outcome, index=out.index, dtype="str"))
     blocked = rejected | referred
-    out["paperless"] = ~blocked & (not signature_reasons)
+    lacking = position.isin(_without_table(tables, found))
+    out["paperless"] = ~blocked & ~lacking & (not signature_reasons)
+    reasons_of = {
+        (lack, block): as_json([*signature_reasons, *["mandatory-table-missing"] * lack, *["not-accepted"] * block])
+        for lack in (False, True)
+        for block in (False, True)
+    }
     out["paperless_reasons"] = pd.Series(
-        np.where(blocked, as_json([*signature_reasons, "not-accepted"]), as_json(signature_reasons)),
+        [reasons_of[pair] for pair in zip(lacking.tolist(), blocked.tolist(), strict=True)],
         index=out.index,
         dtype="str",
     )
@@ -240,6 +256,18 @@ def _claims(
         index=out.index,
         dtype="str",
     )
+    return out
+
+
+def _without_table(tables: ClaimTables, found: pd.DataFrame) -> set[int]:
+    """Claims that lack a table which a rule asked for; not where their decision does not have that table."""
+    out: set[int] = set()
+    decisions = tables.claims.set_index("claim")["decision"]
+    for rule, names in DEMANDED.items():
+        told = found.loc[(found["rule"] == rule) & found["claim"].notna(), "claim"].astype("int64").unique()
+        for name in names if len(told) else ():
+            having = [one for one in dictionary.DECISIONS if name in dictionary.tables(one)]
+            out |= set(told[decisions.loc[told].isin(having).to_numpy()]) - claims_with(tables, name)
     return out
 
 
