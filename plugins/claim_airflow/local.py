@@ -318,9 +318,9 @@ class LocalAirflow:
             self._token = str(self._request("POST", "/auth/token", login)["access_token"])
         return self._token
 
-    def run_dag(self, dag_id: str, seconds: float = HEALTHY_SECONDS) -> str:
-        """Triggers a DAG and waits until that run is over; gives its state, say "success"."""
-        run = self.post(f"/api/v2/dags/{dag_id}/dagRuns", {"logical_date": None})
+    def run_dag(self, dag_id: str, seconds: float = HEALTHY_SECONDS, conf: dict[str, Any] | None = None) -> str:
+        """Triggers a DAG and waits until that run is over; gives its state, say "success". conf: its parameters."""
+        run = self.post(f"/api/v2/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf or {}})
         path = f"/api/v2/dags/{dag_id}/dagRuns/{urllib.parse.quote(run['dag_run_id'], safe='')}"
         self.wait_for(lambda: self.get(path)["state"] in ("success", "failed"), seconds, f"{dag_id} has run")
         return str(self.get(path)["state"])

@@ -96,10 +96,12 @@ def _retry_failed() -> bool:
 
 
 def plan_reappraisal() -> dict[str, Any]:
-    """What a run of `reappraisal` is to do: batches (label, facility, deliveries), and the name of its basis."""
+    """What a run of `reappraisal` is to do: batches (label, facility, deliveries), and on what it rests."""
     work = _reappraisal()
     work.begin()
-    return {"batches": work.batches(), "basis": work.run.name}
+    known = work.basis.known
+    basis = {"name": work.run.name, "known_at": known.at if known else "", "loads": known.loads if known else {}}
+    return {"batches": work.batches(), "basis": basis}
 
 
 def compare_again(batch: dict[str, Any]) -> dict[str, int]:
@@ -139,13 +141,17 @@ def answer_again() -> int:
     return steps.answer_again(actor())
 
 
-def _reappraisal(basis: str | None = None) -> Reappraisal:
+def _reappraisal(basis: dict[str, Any] | None = None) -> Reappraisal:
+    """The run's work; basis: of the plan, so that every task judges by the reference data of the first."""
+    from claim_pipeline.appraise import Known
+
     params = get_current_context()["params"]
-    work = steps.reappraisal(params["month"], params["facility"] or None)
-    if basis is not None and work.run.name != basis:
+    known = Known(basis["known_at"], basis["loads"]) if basis is not None else None
+    work = steps.reappraisal(params["month"], params["facility"] or None, known=known)
+    if basis is not None and work.run.name != basis["name"]:
         raise AirflowFailException(
-            "Danh mục, hợp đồng hoặc bộ quy tắc đã đổi từ khi lập kế hoạch: hãy Trigger lại từ đầu.\n"
-            "Reference data, contract or rule book changed since the plan was made: trigger the DAG again."
+            "Hợp đồng hoặc bộ quy tắc đã đổi từ khi lập kế hoạch: hãy Trigger lại từ đầu.\n"
+            "The contract or the rule book changed since the plan was made: trigger the DAG again."
         )
     return work
 

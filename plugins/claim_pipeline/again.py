@@ -242,20 +242,25 @@ class Again:
     def answer(self, outbox: Path, actor: str) -> int:
         """Answers every later appraisal that the facility was not told of; returns how many. Also after a kill: what
         is told lies in the archive and in the database."""
+        waiting = self.store.to_answer_again()
+        done = 0
+        with self.store.working_on(sorted({appraisal.delivery for appraisal in waiting})) as mine:
+            for appraisal in waiting:
+                if appraisal.delivery in mine:
+                    self._answer(appraisal, outbox, actor)
+                    done += 1
+        return done
+
+    def _answer(self, appraisal: AppraisalRow, outbox: Path, actor: str) -> None:
         from claim_pipeline import respond
 
-        told = self.store.to_answer_again()
-        for appraisal in told:
-            row = self.store.delivery(appraisal.delivery)
-            with tempfile.TemporaryDirectory(prefix="giamdinh-") as folder:
-                report = Path(folder) / "report.json"
-                self.archive.copy_to(self.archive.key(appraisal.report_sha256 or ""), report)
-                place = respond.again(
-                    row.answer_folder or "", appraisal.number, report, self.changed_by(appraisal), outbox
-                )
-            faults.point("again:answered")
-            self.store.answered_again(appraisal.id, place, actor)
-        return len(told)
+        row = self.store.delivery(appraisal.delivery)
+        with tempfile.TemporaryDirectory(prefix="giamdinh-") as folder:
+            report = Path(folder) / "report.json"
+            self.archive.copy_to(self.archive.key(appraisal.report_sha256 or ""), report)
+            place = respond.again(row.answer_folder or "", appraisal.number, report, self.changed_by(appraisal), outbox)
+        faults.point("again:answered")
+        self.store.answered_again(appraisal.id, place, actor)
 
     def changed_by(self, appraisal: AppraisalRow) -> dict[str, Any]:
         """The difference report of a later appraisal: what it changed of what stood before it."""

@@ -50,7 +50,7 @@ class Reappraisal:
         again: Again,
         month: str,
         facility: str | None,
-        in_force: Callable[[], tuple[Known, Reference]],
+        used: tuple[Known, Reference],
         reference: Path | None,
         supposed: Path | None,
         contract: str,
@@ -60,7 +60,7 @@ class Reappraisal:
 
         _check_month(month)
         changes = _read(supposed) if supposed is not None else {}
-        known, data = in_force()
+        known, data = used
         with law.what_if(changes) if changes else nullcontext():
             told = law.supposed()
             if reference is None:

@@ -103,6 +103,7 @@ def receive(actor: str, seconds: float = float("inf")) -> list[int]:
 
     new = Intake(_store(), _archive(), settings(), actor).run(seconds)
     _answer_repeats()
+    _answer_the_rest(actor)
     return new
 
 
@@ -114,6 +115,14 @@ def whole_files() -> int:
     known = settings()
     renamed = remembered(known.renames_memory)
     return len(inbox.look(known.inbox_folder, known.settle_seconds, renamed=renamed).files)
+
+
+def _answer_the_rest(actor: str) -> None:
+    """Answers later appraisals that are still owed to their facilities; what fails is tried again at the next look."""
+    try:
+        answer_again(actor)
+    except Exception as error:  # noqa: BLE001 - must keep no delivery waiting
+        log.error("a later appraisal could not be answered: %s: %s", type(error).__name__, _place(error))
 
 
 def _answer_repeats() -> None:
@@ -435,12 +444,13 @@ def _reference() -> tuple[Known, Reference]:
     """Reference data in force, and which they are; fetched once for all deliveries of a step."""
     from claim_pipeline.appraise import Known
 
-    while True:
-        at = datetime.now(TIME_ZONE).isoformat()
-        loads = _store().reference_in_force()
-        reference: Reference = _store().reference()
-        if _store().reference_in_force() == loads:  # nothing was loaded between
-            return Known(at, loads), reference
+    known = Known(datetime.now(TIME_ZONE).isoformat(), _store().reference_versions())
+    return known, _loaded(known.loads)
+
+
+def _loaded(loads: dict[str, dict[str, Any]]) -> Reference:
+    reference: Reference = _store().reference(loads=[version["load"] for version in loads.values()])
+    return reference
 
 
 def step_on_files(
@@ -666,15 +676,20 @@ def answer_again(actor: str) -> int:
 
 
 def reappraisal(
-    month: str, facility: str | None = None, reference: Path | None = None, law: Path | None = None
+    month: str,
+    facility: str | None = None,
+    reference: Path | None = None,
+    law: Path | None = None,
+    known: Known | None = None,
 ) -> Reappraisal:
     """Prepares to appraise the claims of a month (NGAY_RA, yyyymm) again. reference: a folder with data to suppose in
-    place of those in force; law: a file of values to suppose (claim_rules.law.read_supposed). Raises OperatorError for
-    a file that cannot be used."""
+    place of those in force; law: a file of values to suppose (claim_rules.law.read_supposed); known: which reference
+    data, None: those in force. Raises OperatorError for a file that cannot be used."""
     from claim_pipeline.reappraisal import Reappraisal
 
     _reference.cache_clear()
-    return Reappraisal.of(_again(), month, facility, _reference, reference, law, _contract_bytes())
+    used = _reference() if known is None else (known, _loaded(known.loads))
+    return Reappraisal.of(_again(), month, facility, used, reference, law, _contract_bytes())
 
 
 def difference_folder(report: dict[str, Any]) -> Path:
@@ -708,14 +723,15 @@ def reproduce(
 
 def _reference_of(appraisal: AppraisalRow) -> Reference:
     """Reference data as an appraisal knew them."""
-    known, reference = _reference()
-    if appraisal.reference is not None and known.loads != appraisal.reference:
+    try:
+        return _loaded(appraisal.reference or {})
+    except KeyError as error:
+        tables = error.args[0]
         raise OperatorError(
             "not-kept",
-            "Danh mục dùng khi đó đã được thay và không còn lưu",
-            "the reference data of that time were replaced and are not kept",
-        )
-    return reference
+            f"Danh mục dùng khi đó không còn được lưu: {tables}",
+            f"reference data of that time are no longer kept: {tables}",
+        ) from None
 
 
 @dataclass(frozen=True)

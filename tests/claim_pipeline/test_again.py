@@ -188,11 +188,20 @@ def test_a_month_is_shown_then_recorded_beside_what_was_and_answered_once_whatev
         said = json.loads((folder / "difference.json").read_text("utf-8"))
         assert said["totals"]["changed"] == now["appraisal"]["changed_claims"] == len(said["claims"])
 
-    # the desk links to what stands, and both appraisals can be reproduced as far as their data are there
+    # the desk links to what stands, and both appraisals can be reproduced, each with its own reference data
     row = store.recent()[0]
     assert store.delivery_report_path(row.id).parent in new or row.id not in changed_deliveries
     [some, *_] = sorted(changed_deliveries)
-    assert command("appraise", "--as-of", "2999-01-01", "--delivery", str(some))[0] == 0
+    told = []
+    for one in store.appraisals(some):
+        moment = one.at.isoformat()
+        exit_code, text = command("appraise", "--as-of", moment, "--delivery", str(some), "--format", "json")
+        assert exit_code == 0, text
+        told.append(json.loads(text))
+    assert [one["appraisal"] for one in told] == [1, 2]
+    assert told[0]["result_sha256"] != told[1]["result_sha256"]
+    assert told[0]["reference"]["drugs"] != told[1]["reference"]["drugs"]
+    assert told[0]["reference"]["cards"] == told[1]["reference"]["cards"]
 
     # another run, and another cause, find nothing more
     once = dump(url)

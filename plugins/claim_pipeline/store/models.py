@@ -175,6 +175,7 @@ class Appraisal(Base):
         CheckConstraint(_one_of("cause", CAUSES), name="appraisal_cause"),
         CheckConstraint("(number = 1) = (cause = 'delivery')", name="appraisal_first"),
         CheckConstraint("(answered_at IS NULL) = (answer_folder IS NULL)", name="appraisal_answer"),
+        Index("appraisal_unanswered", "id", postgresql_where=text("number > 1 AND answered_at IS NULL")),
     )
 
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
@@ -484,7 +485,7 @@ class ReferenceTable(Base):
 
 
 class ReferenceRow(Base):
-    """One row of a reference table in force: all columns as text, validity dates typed too."""
+    """One row of one load of a reference table: all columns as text, validity dates typed too."""
 
     __tablename__ = "reference_row"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import pandas as pd
@@ -15,7 +16,8 @@ from claim_pipeline.store import bulk
 def load_table(
     connection: psycopg.Connection[Any], name: str, frame: pd.DataFrame, sha256: str | None, actor: str
 ) -> int:
-    """Replaces one table within the caller's transaction; returns its number of rows.
+    """Replaces one table within the caller's transaction; returns its number of rows. The rows of earlier loads stay:
+    an appraisal that used them can be done again.
 
     frame: text columns. TU_NGAY and DEN_NGAY (yyyymmdd) are stored as dates too.
     """
@@ -49,8 +51,6 @@ def load_table(
         "ON CONFLICT (name) DO UPDATE SET load = excluded.load",
         [name, load],
     )
-    if current is not None:
-        connection.execute("DELETE FROM reference_row WHERE load = %s", [current[0]])
     return len(frame)
 
 
@@ -68,11 +68,26 @@ def _as_json(frame: pd.DataFrame) -> Any:
     return pd.Series(lines, dtype="str").str.replace("\\u0000", "\\ufffd", regex=False)
 
 
-def read_tables(connection: psycopg.Connection[Any]) -> dict[str, pd.DataFrame]:
-    """All tables in force, with the columns and the order in which they were loaded."""
-    found = connection.execute(
-        "SELECT t.name, t.load, l.columns FROM reference_table t JOIN reference_load l ON l.id = t.load ORDER BY t.name"
-    ).fetchall()
+def read_tables(connection: psycopg.Connection[Any], loads: Collection[int] | None = None) -> dict[str, pd.DataFrame]:
+    """The tables of these loads (None: of those in force), with the columns and the order in which they were loaded.
+
+    Raises KeyError, with the name of the table, for a load that is not there or whose rows are no longer kept.
+    """
+    if loads is None:
+        found = connection.execute(
+            "SELECT t.name, t.load, l.columns FROM reference_table t JOIN reference_load l ON l.id = t.load "
+            "ORDER BY t.name"
+        ).fetchall()
+    else:
+        rows = connection.execute(
+            "SELECT name, id, columns, rows = 0 OR EXISTS (SELECT FROM reference_row WHERE load = l.id) "
+            "FROM reference_load l WHERE id = ANY(%s) ORDER BY name",
+            [list(loads)],
+        ).fetchall()
+        gone = [row[0] for row in rows if not row[3]]
+        if gone or len(rows) != len(set(loads)):
+            raise KeyError(", ".join(gone) or "?")
+        found = [row[:3] for row in rows]
     tables = {}
     for name, load, columns in found:
         picked = sql.SQL(", ").join(sql.SQL("data ->> {}").format(sql.Literal(column)) for column in columns)

@@ -6,7 +6,7 @@ import contextlib
 import datetime as dt
 import os
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -269,12 +269,27 @@ class Store(Deliveries, Appraisals, Statistics, Validations):
                 loaded[name] = load_table(_driver(connection), name, frame, hashes.get(name), actor)
         return loaded
 
-    def reference(self) -> dict[str, pd.DataFrame]:
-        """The reference tables in force: file stem -> frame of text columns (dtype str), as they were loaded."""
+    def reference(
+        self, known_at: dt.datetime | None = None, *, loads: Collection[int] | None = None
+    ) -> dict[str, pd.DataFrame]:
+        """The reference tables in force: file stem -> frame of text columns (dtype str), as they were loaded.
+
+        known_at: as they were in force then; loads: as these loads brought them. Raises KeyError for a load that is not
+        there, or of which only the note is kept.
+        """
         from claim_pipeline.store.reference_rows import read_tables
 
+        if known_at is not None:
+            loads = [version["load"] for version in self.reference_versions(known_at).values()]
         with self._engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
-            return read_tables(_driver(connection))
+            return read_tables(_driver(connection), loads)
+
+    def reference_versions(self, known_at: dt.datetime | None = None) -> dict[str, dict[str, Any]]:
+        """Which load of each reference table is in force (known_at: was then): file stem -> load (its number), sha256
+        of the file (or None)."""
+        with self._engine.connect() as connection:
+            loads = connection.execute(_REFERENCE_VERSIONS, {"known_at": known_at})
+            return {row.name: {"load": row.id, "sha256": row.sha256} for row in loads}
 
     def reference_loads(self) -> dict[str, dict[str, Any]]:
         """What is in force: file stem -> sha256 (of the file, or None), loaded_at, actor, rows."""
@@ -294,17 +309,6 @@ class Store(Deliveries, Appraisals, Statistics, Validations):
                 }
                 for row in loads
             }
-
-    def reference_in_force(self) -> dict[str, dict[str, Any]]:
-        """Which load of each reference table is in force: file stem -> load (its number), sha256 (or None)."""
-        with self._engine.connect() as connection:
-            loads = connection.execute(
-                text(
-                    "SELECT l.name, l.id, l.sha256 FROM reference_table t JOIN reference_load l ON l.id = t.load "
-                    "ORDER BY l.name"
-                )
-            )
-            return {row.name: {"load": row.id, "sha256": row.sha256} for row in loads}
 
     # --- within a transaction
 
@@ -390,6 +394,12 @@ class Store(Deliveries, Appraisals, Statistics, Validations):
             f"the database did not take the data ({doing}): {what}",
         )
 
+
+_REFERENCE_VERSIONS = text("""
+SELECT DISTINCT ON (name) name, id, sha256 FROM reference_load
+WHERE CAST(:known_at AS timestamptz) IS NULL OR loaded_at <= :known_at
+ORDER BY name, id DESC
+""")
 
 _SUMMARY = text("""
 WITH standing AS (

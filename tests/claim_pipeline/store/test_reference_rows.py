@@ -52,8 +52,20 @@ def test_a_load_replaces_its_table_as_a_whole_and_is_remembered(store, url, conn
     assert len(store.reference()["cards"]) == 1
     with connect(url) as connection:
         loads = connection.execute("SELECT name, sha256, actor, rows FROM reference_load ORDER BY id").fetchall()
-        assert connection.execute("SELECT count(*) FROM reference_row").fetchone() == (2,)
+        [(second,)] = connection.execute("SELECT max(loaded_at) FROM reference_load").fetchall()
     assert loads == [("drugs", "aa", "ann", 4), ("cards", None, "ann", 1), ("drugs", "bb", "ben", 1)]
+    # and what was in force before can still be had
+    before = second - dt.timedelta(microseconds=1)
+    assert {name: version["sha256"] for name, version in store.reference_versions().items()} == {
+        "cards": None, "drugs": "bb",
+    }  # fmt: skip
+    assert store.reference_versions(before)["drugs"]["sha256"] == "aa"
+    assert len(store.reference(before)["drugs"]) == 4
+    assert store.reference(dt.datetime(2001, 1, 1, tzinfo=dt.UTC)) == {}
+    with connect(url) as connection:  # as an older version did
+        connection.execute("DELETE FROM reference_row WHERE load = 1")
+    with pytest.raises(KeyError, match="drugs"):
+        store.reference(before)
 
 
 def test_the_bytes_in_force_are_not_loaded_again(store, url, connect):
