@@ -95,6 +95,19 @@ with DAG(
         """
         return steps.update_statistics()
 
+    @task(pool=POOL)
+    def data_docs(planned: list[dict[str, Any]]) -> dict[str, int]:
+        """Lập trang Data Docs về kết quả kiểm tra của các lô vừa xử lý; không làm được thì các câu trả lời vẫn nguyên.
+
+        Makes the pages of Data Docs on what the checks of these deliveries found. If it cannot, every answer stands all
+        the same, and the next run makes up for it.
+        """
+        return tasks.document(planned)
+
     planned = plan()
     # Teardowns: they run whatever became of the batches, and leave the run's state to them.
-    batch.expand(batch=planned) >> [look_again(planned).as_teardown(), update_statistics().as_teardown()]
+    batch.expand(batch=planned) >> [
+        look_again(planned).as_teardown(),
+        update_statistics().as_teardown(),
+        data_docs(planned).as_teardown(),
+    ]

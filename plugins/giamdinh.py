@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 from datetime import datetime
 from enum import StrEnum
@@ -528,6 +529,37 @@ def sftp_list() -> None:
         raise typer.Exit(2) from None
     for facility, account in sorted(known.items()):
         typer.echo(f"{facility}\t{'mật khẩu · password' if account.password else '—'}\t{len(account.keys)}")
+
+
+docs = typer.Typer(help="Trang Data Docs về kết quả kiểm tra dữ liệu. Data Docs: what the checks of data found.")
+app.add_typer(docs, name="docs")
+
+
+@docs.command("build")
+def docs_build(
+    month: Annotated[str | None, typer.Option(help="Lập lại một tháng, yyyymm · make a month anew")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Lập lại tất cả · make all pages anew")] = False,
+) -> None:
+    """Lập trang Data Docs. Makes pages of Data Docs: those that are still to be made, or a month's or all anew.
+
+    Exit: 0 made, 1 some could not be made, 2 nothing could."""
+    from claim_pipeline import steps
+    from claim_pipeline.settings import settings
+
+    if month is not None and not re.fullmatch("[0-9]{4}(0[1-9]|1[0-2])", month):
+        raise typer.BadParameter("yyyymm", param_hint="--month")
+    try:
+        wanted = steps.to_document(month) if everything or month is not None else []
+        counts = steps.document(wanted)
+    except GiamdinhError as error:
+        _tell(error)
+        raise typer.Exit(2) from None
+    typer.echo(
+        "Data Docs: đã lập {made}, không có gì để lập {without}, lỗi {failed}\n"
+        "Data Docs: made {made}, without anything to show {without}, failed {failed}".format(**counts)
+    )
+    typer.echo(str(settings().data_docs_folder / "index.html"))
+    raise typer.Exit(1 if counts["failed"] else 0)
 
 
 profile = typer.Typer(help="Mẫu ánh xạ tệp xuất của phần mềm bệnh viện. Mapping profiles of record systems.")

@@ -80,7 +80,7 @@ def test_every_lasting_service_is_watched_and_keeps_its_files_in_volumes(compose
         if service["restart"] != "no":
             assert service["healthcheck"]["test"], name
     mounted = {volume.split(":")[1] for volume in compose["services"]["scheduler"]["volumes"]}
-    assert {f"/var/lib/giamdinh/{name}" for name in ("inbox", "outbox", "archive", "reference")} <= mounted
+    assert {f"/var/lib/giamdinh/{name}" for name in ("inbox", "outbox", "archive", "reference", "data-docs")} <= mounted
 
 
 def test_nothing_listens_to_the_outside_but_pages_and_sftp(compose: dict[str, Any]):

@@ -91,6 +91,18 @@ def run_step(step: str, batch: dict[str, Any]) -> dict[str, int]:
     return counts
 
 
+def document(planned: list[dict[str, Any]]) -> dict[str, int]:
+    """Data Docs of the deliveries of a run; gives counts only. See `claim_pipeline.steps.document`."""
+    deliveries = [delivery for batch in planned for delivery in batch["deliveries"]]
+    counts = steps.document(deliveries, seconds=settings().data_docs_seconds)
+    if counts["failed"]:
+        raise AirflowFailException(
+            f"{counts['failed']} lô chưa có Data Docs: xem nhật ký; sửa xong chạy giamdinh docs build --month.\n"
+            f"{counts['failed']} deliveries have no Data Docs: see the log; once mended, giamdinh docs build --month."
+        )
+    return counts
+
+
 def _retry_failed() -> bool:
     return bool(get_current_context()["params"]["retry_failed"])
 

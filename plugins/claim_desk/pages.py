@@ -11,12 +11,13 @@ from typing import Annotated, Any
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
 from airflow.api_fastapi.core_api.security import bearer_scheme, get_user, requires_access_view
 from fastapi import Depends, FastAPI, HTTPException, Request
-from fastapi.responses import FileResponse, HTMLResponse, Response
+from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from fastapi.security import HTTPAuthorizationCredentials
 from jinja2 import Environment, FileSystemLoader
 
 from claim_desk import URL_PREFIX
 from claim_pipeline.errors import OperatorError
+from claim_pipeline.data_docs import Site
 from claim_pipeline.settings import settings
 from claim_pipeline.store import open_store
 
@@ -50,6 +51,10 @@ HEADERS = {
 # A report is shown apart from Airflow's own pages: what came from a hospital can never act as the officer.
 REPORT_HEADERS = HEADERS | {"Content-Security-Policy": "sandbox allow-scripts; default-src 'none'; "
                             "style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"}  # fmt: skip
+
+# Made here and loading nothing but their style sheet; text of hospitals on them can never act.
+DOCS_HEADERS = HEADERS | {"Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src data:; "
+                          "form-action 'none'; base-uri 'none'; frame-ancestors 'self'"}  # fmt: skip
 
 
 def _count(value: int | None) -> str:
@@ -118,6 +123,18 @@ def overview(facility: str = "") -> HTMLResponse:
     return HTMLResponse(page, headers=HEADERS)
 
 
+@app.get("/deliveries/{delivery}/data-docs")
+def data_docs_of(delivery: int) -> RedirectResponse:
+    """The page of Data Docs on one delivery. (Above the route of answers, whose pattern fits too.)"""
+    try:
+        name = _site().page_of(delivery, _store().delivery(delivery).facility)
+    except KeyError:
+        name = None
+    if name is None:
+        raise HTTPException(404, "Lô gửi này chưa có, hoặc không còn Data Docs. This delivery has no Data Docs.")
+    return RedirectResponse(f"{URL_PREFIX}/data-docs/{name}", headers=HEADERS)
+
+
 @app.get("/deliveries/{delivery}/{name}")
 def answer(delivery: int, name: str) -> FileResponse:
     """One file of the answer to a delivery, as it lies in the outbox."""
@@ -158,6 +175,27 @@ def statistics(facility: str, month: str, form: str) -> Response:
         "Content-Disposition": f'{"inline" if form == "html" else "attachment"}; filename="{name}"'
     }
     return Response(content, media_type=STATISTICS[form], headers=headers)
+
+
+@app.get("/data-docs/")
+@app.get("/data-docs/{name:path}")
+def data_docs(name: str = "index.html") -> Response:
+    """A page of Data Docs, or their style sheet."""
+    path = _site().page(name or "index.html")
+    if path is None and name == "index.html":
+        page = TEMPLATES.get_template("no_data_docs.html").render()
+        return HTMLResponse(page, status_code=404, headers=HEADERS)
+    if path is None:
+        raise HTTPException(404, "Không có trang này, hoặc đã quá thời hạn lưu. There is no such page, or no longer.")
+    if path.suffix == ".css":
+        # links to reports work only from here, not from the folder
+        style = path.read_text("utf-8") + ".desk { display: inline; }\n"
+        return Response(style, media_type="text/css", headers=DOCS_HEADERS)
+    return FileResponse(path, media_type="text/html; charset=utf-8", headers=DOCS_HEADERS)
+
+
+def _site() -> Site:
+    return Site(settings().data_docs_folder)
 
 
 def answer_path(outbox: Path, delivery: int, name: str) -> Path | None:

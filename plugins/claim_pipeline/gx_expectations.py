@@ -49,6 +49,18 @@ KIND_NAMES = {
 """What a kind of fault is called, in Vietnamese and English."""
 
 
+def _keys(row: dict[str, Any]) -> dict[str, Any]:
+    """Keys of a row; one that is blank is told by its place in the delivery, counted from 1."""
+    claim, line = row["claim"] + 1, row["row"]
+    told = {"MA_LK": f"(hồ sơ thứ {claim} · claim no. {claim})", "STT": f"(dòng thứ {line} · row no. {line})"}
+    # None: the table has no such column
+    return {key: told[key] if row[key] is not None and not row[key].strip() else row[key] for key in ROW_KEYS}
+
+
+def _said_in(language: str) -> dict[str, Any]:
+    return {"classes": [language], "attributes": {"lang": language}}
+
+
 class DictionaryTally(TableMetricProvider):
     """The counts of all expectations of a suite by name. Every expectation of the suite asks for this same metric, and
     Great Expectations computes it once per batch."""
@@ -106,7 +118,7 @@ class _Tallied(BatchExpectation):
         wanted = (runtime_configuration or {}).get("result_format", {})
         if unexpected and isinstance(wanted, dict) and wanted.get("result_format") == "COMPLETE":
             result["unexpected_index_column_names"] = list(ROW_KEYS)
-            result["unexpected_index_list"] = [{key: row[key] for key in ROW_KEYS} for row in tally["sample"]]
+            result["unexpected_index_list"] = [_keys(row) for row in tally["sample"]]
         return {"success": unexpected == 0, "result": result}
 
     @classmethod
@@ -129,10 +141,14 @@ class _Tallied(BatchExpectation):
         given = configuration.kwargs if configuration else {}
         settings = runtime_configuration or {}
         named = settings.get("include_column_name") is not False
+        # Sentences: without a style of their own each would be one unbroken badge.
+        styles = {"text_vi": _said_in("vi"), "text_en": _said_in("en"), "rule": {"classes": ["rule"]}}
+        styling = settings.get("styling") or {}
+        rule = (configuration.meta or {}).get("rule") if configuration else None
         template = {
-            "template": "$column: $text_vi / $text_en" if named else "$text_vi / $text_en",
-            "params": {name: given.get(name, "") for name in _TEXTS},
-            "styling": settings.get("styling", {}),
+            "template": ("$column: " if named else "") + "$text_vi / $text_en" + (" $rule" if rule else ""),
+            "params": {name: given.get(name, "") for name in _TEXTS} | ({"rule": rule} if rule else {}),
+            "styling": {**styling, "params": {**styling.get("params", {}), **styles}},
         }
         return [RenderedStringTemplateContent(content_block_type="string_template", string_template=template)]
 

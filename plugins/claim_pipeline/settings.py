@@ -53,6 +53,15 @@ class Settings(BaseSettings):
         None, description="YAML: policy and profile of signatures per facility; empty: report, any profile"
     )
 
+    data_docs: Path | None = Field(None, description="Folder of the pages of Data Docs; empty: home/data-docs")
+    data_docs_months: int = Field(24, ge=0, description="Data Docs keep so many months, the current one too; 0: all")
+    data_docs_results: int = Field(
+        100_000, ge=0, description="and whole months with at most so many deliveries in all, the newest always; 0: all"
+    )
+    data_docs_seconds: float = Field(
+        300.0, description="After so long making Data Docs stops; the next time goes on from there"
+    )
+
     sftp_host: str = Field("127.0.0.1", description="Address at which SFTP listens")
     sftp_port: int = Field(2222, description="Port at which SFTP listens")
     sftp_accounts: Path | None = Field(None, description="SFTP accounts (YAML); empty: home/sftp/accounts.yaml")
@@ -70,6 +79,10 @@ class Settings(BaseSettings):
     @property
     def reference_folder(self) -> Path:
         return self.reference or self.home / "reference"
+
+    @property
+    def data_docs_folder(self) -> Path:
+        return self.data_docs or self.home / "data-docs"
 
     @property
     def archive_location(self) -> str:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from claim_pipeline.again import Again, Reproduced
     from claim_pipeline.appraise import Known
     from claim_pipeline.archive import Archive
+    from claim_pipeline.data_docs import Entry, Site
     from claim_pipeline.extract.late import Earlier
     from claim_pipeline.extract.result import Extracted
     from claim_pipeline.reappraisal import Reappraisal
@@ -484,6 +485,102 @@ def step_on_files(
         appraise.run(ws, reference, history, trust, known=known)
 
 
+def document(deliveries: Iterable[int] = (), *, seconds: float = float("inf")) -> dict[str, int]:
+    """Data Docs of these deliveries, and of those that an earlier call was asked for and did not come to; for about so
+    many seconds at most. Returns counts: made, without (nothing was validated, or not kept any more), failed, left.
+
+    Nobody waits for these pages: what fails here fails no delivery. Whatever was asked for may be asked for again: the
+    same pages. Raises OperatorError if the folder cannot be written.
+    """
+    from claim_pipeline.data_docs import Site
+
+    known = settings()
+    site = Site(known.data_docs_folder, keep_months=known.data_docs_months, keep_results=known.data_docs_results)
+    counts = {"made": 0, "without": 0, "failed": 0, "left": 0}
+    until = time.monotonic() + seconds
+    today = f"{datetime.now(TIME_ZONE):%Y%m}"
+    try:
+        site.ask(deliveries)
+        with site.alone():
+            asked = site.asked()
+            counts["left"] = len(asked)
+            while asked and time.monotonic() <= until:
+                some, asked = asked[:DOCUMENTED_AT_ONCE], asked[DOCUMENTED_AT_ONCE:]
+                tried: list[int] = []
+                site.add(_documents(site, some, today, until, counts, tried), today)
+                site.done(tried)
+                counts["left"] -= len(tried)
+            site.finish(today)
+    except OSError as error:
+        raise OperatorError(
+            "data-docs-not-written",
+            f"Không ghi được Data Docs ({type(error).__name__} {error.errno})",
+            f"Data Docs could not be written ({type(error).__name__} {error.errno})",
+            "Kiểm tra dung lượng đĩa và quyền của thư mục GIAMDINH_DATA_DOCS; lô gửi không bị ảnh hưởng",
+            "see to disk space and permissions of the folder GIAMDINH_DATA_DOCS; no delivery is affected",
+        ) from None
+    return counts
+
+
+DOCUMENTED_AT_ONCE = 500
+"""Deliveries after which the indexes of Data Docs are written."""
+
+
+def _documents(
+    site: Site, deliveries: list[int], today: str, until: float, counts: dict[str, int], tried: list[int]
+) -> Iterator[tuple[Entry, str]]:
+    """Entry and page of each of these deliveries that was validated. counts and tried are added to."""
+    from claim_pipeline.data_docs import entry_of
+    from claim_pipeline.data_docs.result_page import render
+
+    rows = {row.id: row for row in _store().deliveries(deliveries)}
+    for delivery in deliveries:
+        if time.monotonic() > until:
+            return
+        tried.append(delivery)
+        try:
+            row = rows.get(delivery)
+            report = _validation(row) if row is not None else None
+            if row is None or report is None:
+                counts["without"] += 1
+                continue
+            entry = entry_of(report, row.id, row.facility, row.received_at, row.answer_folder)
+            if site.expired(entry.month, today):
+                counts["without"] += 1
+                continue
+            page = render(report, entry)
+        except Exception as error:  # noqa: BLE001 - one delivery must not keep the others from their pages
+            log.error("Data Docs of delivery %s failed: %s: %s", delivery, type(error).__name__, _place(error))
+            counts["failed"] += 1
+            continue
+        yield entry, page
+        counts["made"] += 1
+
+
+def to_document(month: str | None = None) -> list[int]:
+    """Deliveries whose validation is recorded; month: only those that stand under it (yyyymm) in Data Docs."""
+    from claim_pipeline.data_docs import month_of
+
+    runs = _store().validation_runs()
+    if month is None:
+        return [run.delivery for run in runs]
+    received = {row.id: row.received_at for row in _store().deliveries([run.delivery for run in runs])}
+    return [run.delivery for run in runs if month_of(run.months, received[run.delivery]) == month]
+
+
+def _validation(row: DeliveryRow) -> dict[str, Any] | None:
+    """The record of a delivery's validation: as recorded, else as it lies in the working folder; None where it was not
+    validated."""
+    import json
+
+    recorded = _store().validation_record(row.id)
+    path = settings().work_folder / str(row.id) / "validation.json"
+    if recorded is None and path.exists():
+        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        return found if found["delivery"]["sha256"] == row.sha256 else None
+    return recorded
+
+
 def load_reference_folder(actor: str, folder: Path | None = None) -> dict[str, int]:
     """Reference data from the drop folder (or another) into the database; returns rows per file.
 
@@ -599,10 +696,18 @@ def run_all(actor: str, progress: Callable[[str, int, int], None] | None = None)
         if wait_until is None:
             tell("Thống kê · statistics")
             update_statistics()
-            tell("")
-            return out
+            break
         tell("Chờ tệp đứng yên · waiting for files to settle")
         time.sleep(max(0.1, wait_until - time.time()))
+    if tried:
+        tell("Data Docs")
+        try:
+            document(tried, seconds=known.data_docs_seconds)
+        except Exception as error:  # noqa: BLE001 - every delivery has its answer, whatever becomes of pages about it
+            said = error.message_en if isinstance(error, GiamdinhError) else _place(error)
+            log.error("Data Docs were not made: %s: %s", type(error).__name__, said)
+    tell("")
+    return out
 
 
 def _untried(tried: set[int]) -> Iterator[dict[str, Any]]:

@@ -13,6 +13,7 @@ from fastapi import HTTPException
 from fastapi.testclient import TestClient
 
 from claim_desk import pages
+from claim_pipeline.data_docs import Entry, Site
 from claim_pipeline.settings import settings
 from claim_pipeline.store import RecentDelivery
 
@@ -95,7 +96,11 @@ def officer(store: Deliveries, outbox: Path) -> TestClient:
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/deliveries/3/report.html", "/deliveries/3/report.xlsx", "/statistics/", "/statistics/27001/202607.html"],
+    [
+        *("/", "/deliveries/3/report.html", "/deliveries/3/report.xlsx"),
+        *("/statistics/", "/statistics/27001/202607.html"),
+        *("/data-docs/", "/data-docs/index.html", "/data-docs/static/data-docs.css", "/deliveries/3/data-docs"),
+    ],
 )
 def test_a_stranger_sees_nothing(stranger: TestClient, store: Deliveries, outbox: Path, path: str):
     assert stranger.get(path).status_code == 401
@@ -199,3 +204,53 @@ def test_statistics_are_listed_and_shown_apart_from_the_other_pages(officer: Tes
     assert "attachment" in officer.get("/statistics/27001/202607.xlsx").headers["content-disposition"]
     assert officer.get("/statistics/27001/202601.html").status_code == 404
     assert officer.get("/statistics/27001/202607.py").status_code == 404
+
+
+@pytest.fixture
+def docs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Data Docs with one delivery in them."""
+    monkeypatch.setattr(settings(), "data_docs", tmp_path / "data-docs")
+    entry = Entry(
+        delivery=3, facility="27001", month="202607", received_at="2026-08-03T08:30:00+07:00", sha256="ab" * 32,
+        format="xml-3176", answer=None, read=1, checked=1, months={"202607": 1}, suites=1, rows=1, expectations=2,
+        failing=0, unexpected=0, causes=[],
+    )  # fmt: skip
+    Site(tmp_path / "data-docs").add([(entry, "<p>trang của lô 3</p>")], "202608")
+    return tmp_path / "data-docs"
+
+
+def test_data_docs_are_served_and_may_load_their_style_sheet_alone(officer: TestClient, docs: Path):
+    assert "/claims/data-docs/index.html" in officer.get("/").text
+    for path in ("/data-docs/", "/data-docs/index.html", "/data-docs/202607/27001/index.html"):
+        page = officer.get(path)
+        assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+        policy = dict(part.strip().split(" ", 1) for part in page.headers["content-security-policy"].split(";"))
+        assert policy.pop("frame-ancestors") == policy.pop("style-src") == "'self'"
+        assert policy.pop("img-src") == "data:"
+        assert set(policy.values()) == {"'none'"}
+        assert "script-src" not in policy
+    style = officer.get("/data-docs/static/data-docs.css")
+    assert style.headers["content-type"].startswith("text/css")
+    assert style.text.endswith(".desk { display: inline; }\n")
+    assert "trang của lô 3" in officer.get("/data-docs/202607/27001/3.html").text
+    to_it = officer.get("/deliveries/3/data-docs", follow_redirects=False)
+    assert to_it.headers["location"] == "/claims/data-docs/202607/27001/3.html"
+    assert officer.get("/deliveries/2/data-docs").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("months.json", "202607/27001/entries.jsonl", "..%2Fsecret.txt", "%2E%2E/report.html", "%2Fetc%2Fpasswd"),
+        *("202607/..%2F..%2Freport.html", ".lock", "202607", "202607/27001/4.html", "a%00.html"),
+    ],
+)
+def test_nothing_else_of_data_docs_is_served(officer: TestClient, docs: Path, name: str):
+    assert officer.get(f"/data-docs/{name}").status_code == 404
+
+
+def test_before_any_check_the_page_says_so(officer: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(settings(), "data_docs", tmp_path / "none")
+    page = officer.get("/data-docs/index.html")
+    assert page.status_code == 404
+    assert "Chưa có kết quả kiểm tra nào" in page.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import re
@@ -448,3 +449,56 @@ def test_a_batch_is_of_one_facility_and_those_that_waited_longest_come_first(
     assert {name for name, _ in first + second} == {"27001", "27002", "27003"}
     assert sum(count for _, count in first + second + third + fourth) == 11
     assert work() == []
+
+
+def pages(place: Path) -> dict[str, str]:
+    """The pages of Data Docs on deliveries, by their path."""
+    found = (place / "data-docs").glob("*/*/[0-9]*.html")
+    return {str(path.relative_to(place / "data-docs")): path.read_text("utf-8") for path in found}
+
+
+def test_data_docs_follow_the_answers_and_are_made_again_from_the_records(
+    place: Path, hospital: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from typer.testing import CliRunner
+
+    from claim_pipeline.data_docs import result_page
+    from giamdinh import app
+
+    def broken(*_: object) -> str:
+        raise RuntimeError("Nguyễn Văn A")
+
+    first, second = sorted((hospital / "inbox" / FACILITY).iterdir())[:2]
+    drop(place, first, "first.xml")
+    drop(place, b"no claim file", "other.txt")
+    steps.run_all("test")
+    made = pages(place)
+    assert list(made) == [f"202607/{FACILITY}/1.html"]
+    assert hashlib.sha256(first.read_bytes()).hexdigest() in made[f"202607/{FACILITY}/1.html"]
+    assert "first.xml" not in made[f"202607/{FACILITY}/1.html"]  # a name may say whose claim it is
+
+    with monkeypatch.context() as patch:
+        patch.setattr(result_page, "render", broken)
+        drop(place, second, "second.xml")
+        assert steps.run_all("test") == {"received": 1, "answered": 1, "quarantined": 0, "failed": 0}
+        assert pages(place) == made
+    with monkeypatch.context() as patch:  # the folder cannot be written: an operator's matter, no delivery's
+        patch.setenv("GIAMDINH_DATA_DOCS", str(first / "below a file"))
+        settings.cache_clear()
+        with pytest.raises(OperatorError) as raised:
+            steps.document([3])
+        assert raised.value.code == "data-docs-not-written"
+    settings.cache_clear()
+
+    assert steps.document([3], seconds=-1)["left"] == 1  # no time now: not forgotten
+    done = CliRunner().invoke(app, ["docs", "build"])
+    assert (done.exit_code, "đã lập 1" in done.output) == (0, True)
+    both = pages(place)
+    assert sorted(both) == [f"202607/{FACILITY}/1.html", f"202607/{FACILITY}/3.html"]
+
+    shutil.rmtree(place / "data-docs")
+    shutil.rmtree(place / "work")  # the records are in the database
+    assert CliRunner().invoke(app, ["docs", "build", "--month", "202606"]).exit_code == 0
+    assert pages(place) == {}
+    assert CliRunner().invoke(app, ["docs", "build", "--month", "202607"]).exit_code == 0
+    assert pages(place) == both

@@ -133,14 +133,15 @@ def version() -> str:
 
 
 def counts() -> Iterator[dict[str, Any]]:
-    """How many expectations each suite has: table, decision, fields (with a required one, with one required in some
-    case, with a code list, with a form), relations (against XML1 or another table), not decided, version."""
+    """How many expectations each suite has: table, decision, total, fields (with a required one, with one required in
+    some case, with a code list, with a form), relations (against XML1 or another table), not decided, version."""
     for decision, table in names():
         newest = expectations(table, Layout(decision, len(dictionary.change_dates())))
         related = relations(table, decision)
         yield {
             "table": table,
             "decision": decision,
+            "total": len(newest) + len(related),
             "fields": len(newest),
             "required": sum(one.blank_rule is not None and one.blank_when is None for one in newest),
             "conditional": sum(one.blank_when is not None for one in newest),
@@ -156,6 +157,7 @@ def counts() -> Iterator[dict[str, Any]]:
 _COLUMNS = {
     "table": ("bảng", "table"),
     "decision": ("QĐ", "decision"),
+    "total": ("kỳ vọng", "total"),
     "fields": ("trường", "fields"),
     "required": ("bắt buộc", "required"),
     "conditional": ("có điều kiện", "conditional"),
@@ -171,12 +173,27 @@ _COLUMNS = {
 def counts_text() -> str:
     """The counts as a table for a terminal, and their sum."""
     rows = [{name: str(value) for name, value in row.items()} for row in counts()]
-    total = sum(int(row["fields"]) + int(row["row"]) + int(row["cross"]) for row in rows)
+    total = sum(int(row["total"]) for row in rows)
     lines = [[title[at] for title in _COLUMNS.values()] for at in (0, 1)] + [[row[n] for n in _COLUMNS] for row in rows]
     width = [max(len(line[at]) for line in lines) for at in range(len(_COLUMNS))]
     head = f"Các kỳ vọng · expectations {version()}: {total} ({len(rows)} bộ · suites)"
     laid_out = ("  ".join(cell.rjust(size) for cell, size in zip(line, width, strict=True)) for line in lines)
-    return "\n".join([head, "", *laid_out])
+    said = ["", "Ví dụ, như trang Data Docs nói · for example, as Data Docs say it:", *_examples()]
+    return "\n".join([head, "", *laid_out, *said])
+
+
+def _examples() -> Iterator[str]:
+    """Three expectations of Decision 3176 in both languages: of a field, of two tables, of a paper."""
+    newest = Layout("3176", len(dictionary.change_dates()))
+    for table, name in (
+        ("XML2", "SO_LUONG"),
+        ("XML4", "MA_DICH_VU has-parent XML3.MA_DICH_VU"),
+        ("XML1", "MA_LOAI_RV present XML13"),
+    ):
+        texts = {one.field: (one.field, one.text_vi, one.text_en) for one in expectations(table, newest)}
+        texts |= {one.name: (one.field, *one.words()) for one in relations(table, "3176")}
+        field, vi, en = texts[name]
+        yield f"  {table}.{field}: {vi}\n  {' ' * len(f'{table}.{field}')}  {en}"
 
 
 def _outside(kind: str, other: str) -> bool:
