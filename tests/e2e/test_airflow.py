@@ -159,10 +159,38 @@ def test_officers_see_the_deliveries_and_strangers_do_not(place: Any, parts: Any
         assert path.name not in text
 
 
-def test_personal_data_reach_neither_logs_nor_xcom(place: Any):
+def test_data_docs_follow_the_answers(place: Any, parts: Any):
+    """Each delivery that was answered has its page, served to who is signed in."""
+    answered = [one for one in place.store.recent(1000) if one.repeat_of is None]
+    wanted = {f"{one.facility}/{one.id}.html" for one in answered}
+    docs = place.home / "data-docs"
+    made = place.wait(
+        lambda: (found := {"/".join(path.parts[-2:]) for path in docs.glob("*/*/[0-9]*.html")}) >= wanted and found,
+        "every delivery has its page of Data Docs",
+    )
+    assert made == wanted
+    place.wait(lambda: not place.runs("claim_appraisal", state="running"), "appraisal rests")
+    assert {
+        task["state"]
+        for run in place.runs("claim_appraisal")
+        for task in place.tasks("claim_appraisal", run["dag_run_id"])
+        if task["task_id"] == "data_docs"
+    } == {"success"}
+    one = answered[0]
+    status, page = place.page(f"/claims/deliveries/{one.id}/data-docs")
+    assert status == 200
+    assert f"Kiểm tra dữ liệu của lô gửi #{one.id}" in page
+    status, page = place.page("/claims/data-docs/index.html")
+    assert status == 200
+    assert "07/2026" in page
+    assert place.page("/claims/data-docs/index.html", signed_in=False)[0] == 401
+
+
+def test_personal_data_reach_neither_logs_nor_xcom_nor_data_docs(place: Any):
     texts = {
         str(path.relative_to(place.home)): path.read_text("utf-8", "replace")
-        for path in (place.home / "logs").rglob("*")
+        for folder in ("logs", "data-docs")
+        for path in (place.home / folder).rglob("*")
         if path.is_file()
     }
     assert any("respond" in name for name in texts)
