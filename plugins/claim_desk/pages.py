@@ -16,8 +16,8 @@ from fastapi.security import HTTPAuthorizationCredentials
 from jinja2 import Environment, FileSystemLoader
 
 from claim_desk import URL_PREFIX
-from claim_pipeline.errors import OperatorError
 from claim_pipeline.data_docs import Site
+from claim_pipeline.errors import OperatorError
 from claim_pipeline.settings import settings
 from claim_pipeline.store import open_store
 
