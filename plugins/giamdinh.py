@@ -332,9 +332,13 @@ def simulate(
         }
     except (TypeError, ValueError):
         raise typer.BadParameter("27002:price=1.3,stay=1.5", param_hint="--drift") from None
-    summary = make(
-        facilities=facilities, claims=claims, month=month, fault_rate=fault_rate, seed=seed, out=out, drift=planted
-    )
+    try:
+        summary = make(
+            facilities=facilities, claims=claims, month=month, fault_rate=fault_rate, seed=seed, out=out, drift=planted
+        )
+    except GiamdinhError as error:
+        _tell(error)
+        raise typer.Exit(2) from None
     typer.echo(str(summary), err=True)
 
 

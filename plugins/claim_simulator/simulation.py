@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +56,7 @@ def simulate(
     Raises OperatorError for arguments that make no sense and for a folder that already holds a simulation.
     """
     _check(facilities, claims, month, fault_rate, seed, out)
+    _check_drift(facilities, drift or {})
     return _Simulation(facilities, claims, month, fault_rate, seed, Path(out), drift or {}).run()
 
 
@@ -80,6 +81,17 @@ def _check(count: int, claims: int, month: str, fault_rate: float, seed: int, ou
         raise refuse(
             f"Thư mục {out} đã có dữ liệu mô phỏng; hãy chọn thư mục khác.",
             f"Folder {out} already holds a simulation; choose another one.",
+        )
+
+
+def _check_drift(count: int, drift: Mapping[str, Drift]) -> None:
+    unknown = sorted(set(drift) - {house.code for house in facilities(count)})
+    if unknown or any(not 0 < factor < 100 for one in drift.values() for factor in astuple(one)):
+        named = ", ".join(unknown) or "price, stay, antibiotics, emergency"
+        raise OperatorError(
+            "bad-simulation",
+            f"Không có cơ sở này, hoặc hệ số không nằm giữa 0 và 100: {named}",
+            f"there is no such facility, or a factor is not between 0 and 100: {named}",
         )
 
 

@@ -155,3 +155,21 @@ def test_a_folder_that_holds_a_simulation_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(OperatorError):
         simulate(**arguments, out=tmp_path)
     assert digests(tmp_path) == before
+
+
+def test_an_unusual_month_is_planted_in_claims_and_lists_alike(tmp_path: Path):
+    from claim_simulator import Drift
+
+    usual, dear = tmp_path / "usual", tmp_path / "dear"
+    common = {"facilities": 2, "claims": 20, "month": "202607", "fault_rate": 0, "seed": 3}
+    simulate(**common, out=usual)
+    simulate(**common, out=dear, drift={"27002": Drift(price=1.5)})
+    prices = [pd.read_csv(one / "reference" / "drugs.csv", dtype="str") for one in (usual, dear)]
+    ratio = prices[1]["DON_GIA"].astype(float) / prices[0]["DON_GIA"].astype(float)
+    mine = prices[0]["MA_CSKCB"] == "27002"
+    assert (ratio[~mine] == 1).all()
+    assert ratio[mine].between(1.4, 1.6).all()
+    for drift in ({"27003": Drift()}, {"27002": Drift(stay=0)}):
+        with pytest.raises(OperatorError, match="no such facility"):
+            simulate(**common, out=tmp_path / "no", drift=drift)
+    assert not (tmp_path / "no").exists()

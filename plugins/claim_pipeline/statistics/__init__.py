@@ -50,7 +50,7 @@ def documents(
             f"Chưa có thống kê của cơ sở {facility}, tháng {month}",
             f"there are no statistics of facility {facility}, month {month}",
             "Xem danh sách bằng lệnh giamdinh statistics",
-            "giamdinh statistics lists those that there are",
+            "the command giamdinh statistics lists those that there are",
         )
     judgement = judge(store, [(facility, month)], reference)[0]
     document = page.build(store, judgement)
