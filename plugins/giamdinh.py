@@ -66,6 +66,27 @@ def _folder(path: Path | None) -> None:
         raise typer.Exit(2)
 
 
+def _files(*paths: Path) -> None:
+    """Stops before any work where one of the files to read is not there or is a folder."""
+    for path in paths:
+        if path.is_dir():
+            _say(f"{path} là thư mục, không phải tệp.", f"{path} is a folder, not a file.")
+        elif not path.exists():
+            _say(f"Không có tệp {path}.", f"There is no file {path}.")
+        else:
+            continue
+        raise typer.Exit(2)
+
+
+def _out(path: Path | None) -> None:
+    """Stops before any work where a file to write has no place."""
+    if path is not None:
+        _folder(path.parent)
+        if path.is_dir():
+            _say(f"{path} là thư mục, không ghi tệp vào đó được.", f"{path} is a folder, no file can be written there.")
+            raise typer.Exit(2)
+
+
 def _received_at(text: str | None) -> datetime | None:
     if text is None:
         return None
@@ -74,7 +95,11 @@ def _received_at(text: str | None) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise typer.BadParameter("2026-07-15T23:59:00+07:00") from None
+        _say(
+            "--received-at không đúng dạng ISO 8601, ví dụ 2026-07-15T23:59:00+07:00.",
+            "--received-at is not a time in ISO 8601, such as 2026-07-15T23:59:00+07:00.",
+        )
+        raise typer.Exit(2) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=TIME_ZONE)
 
 
@@ -124,6 +149,11 @@ def check(
     if form is Form.xlsx and (out is None or len(files) > 1):
         _say("Dạng xlsx cần --out và một tệp.", "Form xlsx needs --out and a single file.")
         raise typer.Exit(2)
+    if form is Form.html and len(files) > 1:
+        _say("Dạng html chỉ cho một tệp.", "Form html is for a single file.")
+        raise typer.Exit(2)
+    _files(*files)
+    _out(out)
     from claim_pipeline import steps
     from claim_pipeline.reference import read_folder
 
@@ -375,6 +405,8 @@ def sign(
     """Ký số tệp hồ sơ trong CHUKYDONVI. Signs claim XML inside CHUKYDONVI (XMLDSig, SHA-256, RSA or ECDSA)."""
     from claim_pipeline.signature.sign import sign as make
 
+    _files(file, key, cert)
+    _out(out)
     try:
         certificate = make(file, out, key, cert, profile.value)
     except FileNotFoundError as error:
@@ -401,6 +433,7 @@ def verify(
     from claim_pipeline import signature
 
     moment = _received_at(received_at)
+    _files(*files)
     good = True
     try:
         anchors = _anchors(trust) or signature.configured()
@@ -431,6 +464,9 @@ def convert(
     What the layout cannot hold is listed on standard error. Exit: 0 written, 2 the file cannot be read."""
     from claim_pipeline.convert import convert as make
 
+    _files(file)
+    if not one_per_file:
+        _out(out)
     try:
         losses = make(file, to.value, out, one_per_file=one_per_file)
     except FileNotFoundError:
@@ -582,6 +618,7 @@ def profile_try(
     from claim_pipeline.extract.profile import configured
     from claim_pipeline.settings import settings
 
+    _files(file)
     known = settings()
     try:
         text, good = preview(file, configured(known.profiles), name, known.max_unpacked_mib << 20)
@@ -675,7 +712,15 @@ def trace() -> None:
 def main() -> None:
     """Entry point of the `giamdinh` command."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    app()
+    try:
+        app()
+    except OSError as error:
+        place = f" ({error.filename})" if error.filename else ""
+        _say(
+            f"Không đọc hoặc ghi được tệp{place}: {error.strerror}.",
+            f"A file could not be read or written{place}: {error.strerror}.",
+        )
+        sys.exit(2)
 
 
 if __name__ == "__main__":

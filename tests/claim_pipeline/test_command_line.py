@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from claim_simulator import simulate
+from giamdinh import app
 
 ROOT = Path(__file__).parents[2]
 
@@ -100,6 +102,35 @@ def test_a_file_that_is_not_there_is_said_in_both_languages(tmp_path: Path) -> N
     assert "Không có tệp" in done.stderr
     assert "There is no file" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("check good folder", "is a folder, not a file"),
+        ("check good --out nowhere/report.json --format json", "There is no folder"),
+        ("check good --out folder", "no file can be written there"),
+        ("check good good --format html", "Form html is for a single file"),
+        ("check good good --format xlsx --out report.xlsx", "a single file"),
+        ("check good --received-at gestern", "not a time in ISO 8601"),
+        ("verify good folder", "is a folder, not a file"),
+        ("sign good --key folder --cert good --out signed.xml", "is a folder, not a file"),
+        ("convert folder --to 3176 --out out.xml", "is a folder, not a file"),
+        ("convert good --to 130 --out nowhere/out.xml", "There is no folder"),
+        ("profile try folder", "is a folder, not a file"),
+    ],
+)
+def test_what_cannot_be_read_or_written_is_said_before_any_work(
+    stage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, said: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "good").symlink_to(deliveries(stage)[0])
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, words.split())
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 2  # Vietnamese, English
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "good"]
 
 
 @pytest.mark.parametrize("command", ["trace"])
