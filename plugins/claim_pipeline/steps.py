@@ -445,8 +445,12 @@ def _reference() -> tuple[Known, Reference]:
     """Reference data in force, and which they are; fetched once for all deliveries of a step."""
     from claim_pipeline.appraise import Known
 
-    known = Known(datetime.now(TIME_ZONE).isoformat(), _store().reference_versions())
-    return known, _loaded(known.loads)
+    at = _store().reference_moment()
+    loads = {
+        name: {"load": version["load"], "sha256": version["sha256"]}
+        for name, version in _store().reference_versions(at).items()
+    }
+    return Known(at.isoformat(), loads), _loaded(loads)
 
 
 def _loaded(loads: dict[str, dict[str, Any]]) -> Reference:

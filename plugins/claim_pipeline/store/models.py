@@ -4,6 +4,7 @@ triggers of the migrations."""
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from decimal import Decimal
 from typing import Any
 
@@ -473,24 +474,39 @@ class ReferenceLoad(Base):
     actor: Mapped[str]
     rows: Mapped[int]
     columns: Mapped[list[str]] = mapped_column(JSONB)
+    file: Mapped[str | None]
+    layout: Mapped[str | None]
+    report: Mapped[dict[str, Any] | None] = mapped_column(JSONB)  # what its validation says
+    row_order: Mapped[bytes | None]  # of its rows among those it holds by position; NULL: the same
 
 
-class ReferenceTable(Base):
-    """Which load of each reference table is in force."""
+class ReferenceInForce(Base):
+    """When each load came into force; of a table the newest counts. Rows are only ever added."""
 
-    __tablename__ = "reference_table"
+    __tablename__ = "reference_in_force"
+    __table_args__ = (UniqueConstraint("name", "since", name="reference_in_force_one_at_a_time"),)
 
-    name: Mapped[str] = mapped_column(primary_key=True)
-    load: Mapped[int] = mapped_column(ForeignKey("reference_load.id"))
+    load: Mapped[int] = mapped_column(ForeignKey("reference_load.id"), primary_key=True)
+    name: Mapped[str]
+    since: Mapped[dt.datetime]
+    kept: Mapped[bool] = mapped_column(Boolean, server_default=text("true"))  # false: its rows were deleted
 
 
 class ReferenceRow(Base):
-    """One row of one load of a reference table: all columns as text, validity dates typed too."""
+    """One row of a reference table: all columns as text, validity dates typed too; known from one load until another.
+    A row only ends, once."""
 
     __tablename__ = "reference_row"
+    __table_args__ = (
+        CheckConstraint("until_load > first_load", name="reference_row_loads"),
+        Index("reference_row_in_force", "name", "position", postgresql_where=text("until_load IS NULL")),
+    )
 
-    load: Mapped[int] = mapped_column(ForeignKey("reference_load.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
+    first_load: Mapped[int] = mapped_column(ForeignKey("reference_load.id"))
+    until_load: Mapped[int | None] = mapped_column(ForeignKey("reference_load.id"))
+    content: Mapped[uuid.UUID]
     tu_ngay: Mapped[dt.date | None] = mapped_column(Date)
     den_ngay: Mapped[dt.date | None] = mapped_column(Date)
     data: Mapped[dict[str, Any]] = mapped_column(JSONB)

@@ -31,6 +31,7 @@ from claim_pipeline.store.validations import Validations
 if TYPE_CHECKING:
     import pandas as pd
 
+    from claim_pipeline.store.reference_rows import Source
     from claim_pipeline.workspace import Workspace
     from claim_rules.frames import ClaimTables
 
@@ -253,21 +254,30 @@ class Store(Deliveries, Appraisals, Statistics, Validations):
         reference: Mapping[str, pd.DataFrame],
         source_hashes: Mapping[str, str] | None = None,
         actor: str = "reference",
+        sources: Mapping[str, Source] | None = None,
     ) -> dict[str, int]:
-        """Puts these tables in force in one transaction, each in place of the whole earlier one; others stay.
+        """Puts these tables in force in one transaction, each in place of the whole earlier one; others stay. What was
+        known before stays known (`reference`).
 
         source_hashes: sha256 of the file of each table; a table whose hash is in force already is left as it is.
-        Returns the number of rows per table now in force.
+        sources: the same and more. Returns the number of rows per table now in force.
         """
-        from claim_pipeline.store.reference_rows import load_table
+        from claim_pipeline.store.reference_rows import Source, put_in_force, write_load
 
         hashes = source_hashes or {}
-        loaded: dict[str, int] = {}
+        rows: dict[str, int] = {}
+        new: dict[str, int] = {}
         with self._personal_data_kept_in("load_reference"), self._engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOADING_REFERENCE})
             for name, frame in reference.items():
-                loaded[name] = load_table(_driver(connection), name, frame, hashes.get(name), actor)
-        return loaded
+                source = (sources or {}).get(name) or Source(hashes.get(name))
+                load, rows[name] = write_load(_driver(connection), name, frame, source, actor)
+                if load is not None:
+                    new[name] = load
+            faults.point("reference:written")
+            if new:
+                put_in_force(_driver(connection), new)
+        return rows
 
     def reference(
         self, known_at: dt.datetime | None = None, *, loads: Collection[int] | None = None
@@ -279,36 +289,64 @@ class Store(Deliveries, Appraisals, Statistics, Validations):
         """
         from claim_pipeline.store.reference_rows import read_tables
 
-        if known_at is not None:
-            loads = [version["load"] for version in self.reference_versions(known_at).values()]
         with self._engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
-            return read_tables(_driver(connection), loads)
+            return read_tables(_driver(connection), _aware(known_at), loads)
 
     def reference_versions(self, known_at: dt.datetime | None = None) -> dict[str, dict[str, Any]]:
-        """Which load of each reference table is in force (known_at: was then): file stem -> load (its number), sha256
-        of the file (or None)."""
-        with self._engine.connect() as connection:
-            loads = connection.execute(_REFERENCE_VERSIONS, {"known_at": known_at})
-            return {row.name: {"load": row.id, "sha256": row.sha256} for row in loads}
+        """Which load of each table was in force at a moment (None: now): file stem -> load (its number), sha256 (of
+        the file, or None), loaded_at (ISO 8601, since when it was in force)."""
+        from claim_pipeline.store.reference_rows import loads
 
-    def reference_loads(self) -> dict[str, dict[str, Any]]:
-        """What is in force: file stem -> sha256 (of the file, or None), loaded_at, actor, rows."""
         with self._engine.connect() as connection:
-            loads = connection.execute(
-                text(
-                    "SELECT l.name, l.sha256, l.loaded_at, l.actor, l.rows "
-                    "FROM reference_table t JOIN reference_load l ON l.id = t.load ORDER BY l.name"
-                )
-            )
             return {
-                row.name: {
-                    "sha256": row.sha256,
-                    "loaded_at": local(row.loaded_at),
-                    "actor": row.actor,
-                    "rows": row.rows,
-                }
-                for row in loads
+                load.name: {"load": load.load, "sha256": load.sha256, "loaded_at": local(load.since).isoformat()}
+                for load in loads(_driver(connection), _aware(known_at))
             }
+
+    def reference_moment(self) -> dt.datetime:
+        """Now, as a moment of which `reference` and `reference_versions` will say the same for ever: what is being
+        loaded comes into force after it."""
+        from claim_pipeline.store.reference_rows import moment
+
+        with self._engine.begin() as connection:
+            at: dt.datetime = local(moment(_driver(connection)))
+        return at
+
+    def reference_loads(self, known_at: dt.datetime | None = None) -> dict[str, dict[str, Any]]:
+        """What was in force at a moment (None: now): file stem -> load, sha256 (of the file, or None), loaded_at (since
+        when in force), actor, rows, file, layout."""
+        from claim_pipeline.store.reference_rows import loads
+
+        with self._engine.connect() as connection:
+            return {
+                load.name: {
+                    "load": load.load,
+                    "sha256": load.sha256,
+                    "loaded_at": local(load.since),
+                    "actor": load.actor,
+                    "rows": load.rows,
+                    "file": load.file,
+                    "layout": load.layout,
+                }
+                for load in loads(_driver(connection), _aware(known_at))
+            }
+
+    def reference_history(self, name: str, known_at: dt.datetime | None = None) -> list[dict[str, Any]]:
+        """The loads of one table that were in force up to a moment (None: now), newest first: load, since, kept,
+        sha256, actor, rows, added and ended (rows that came and went with it), file, layout, report."""
+        query = text("""
+            SELECT f.load, f.since, f.kept, l.sha256, l.actor, l.rows, l.file, l.layout, l.report,
+                   coalesce(a.n, 0) AS added, coalesce(e.n, 0) AS ended
+            FROM reference_in_force f JOIN reference_load l ON l.id = f.load
+            LEFT JOIN (SELECT first_load AS load, count(*) AS n FROM reference_row WHERE name = :name GROUP BY 1) a
+                ON a.load = f.load
+            LEFT JOIN (SELECT until_load AS load, count(*) AS n FROM reference_row WHERE name = :name GROUP BY 1) e
+                ON e.load = f.load
+            WHERE f.name = :name AND (CAST(:at AS timestamptz) IS NULL OR f.since <= :at) ORDER BY f.since DESC
+        """)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query, {"name": name, "at": _aware(known_at)}).mappings()
+            return [{**row, "since": local(row["since"])} for row in rows]
 
     # --- within a transaction
 
@@ -395,12 +433,6 @@ class Store(Deliveries, Appraisals, Statistics, Validations):
         )
 
 
-_REFERENCE_VERSIONS = text("""
-SELECT DISTINCT ON (name) name, id, sha256 FROM reference_load
-WHERE CAST(:known_at AS timestamptz) IS NULL OR loaded_at <= :known_at
-ORDER BY name, id DESC
-""")
-
 _SUMMARY = text("""
 WITH standing AS (
     SELECT v.version AS id, d.facility, v.outcome, v.requested, v.approved, v.refused,
@@ -482,6 +514,12 @@ def _driver(connection: Connection) -> psycopg.Connection[Any]:
             "the database URL must use the psycopg driver (postgresql+psycopg://)",
         )
     return found
+
+
+def _aware(at: dt.datetime | None) -> dt.datetime | None:
+    if at is not None and at.tzinfo is None:
+        raise ValueError("a moment needs its time zone")
+    return at
 
 
 def _locked_delivery(connection: Connection, delivery_id: int) -> Any:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pandas as pd
+import psycopg
 import pytest
+from alembic import command
+from alembic.config import Config
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import create_engine
 
 from claim_pipeline import reference
 from claim_pipeline.errors import OperatorError, ReferenceDataError
-from claim_pipeline.store import open_store
+from claim_pipeline.store import migrations, open_store
 
 
 def text(**columns: list[str | None]) -> pd.DataFrame:
@@ -52,20 +61,20 @@ def test_a_load_replaces_its_table_as_a_whole_and_is_remembered(store, url, conn
     assert len(store.reference()["cards"]) == 1
     with connect(url) as connection:
         loads = connection.execute("SELECT name, sha256, actor, rows FROM reference_load ORDER BY id").fetchall()
-        [(second,)] = connection.execute("SELECT max(loaded_at) FROM reference_load").fetchall()
+        assert connection.execute("SELECT count(*) FROM reference_row WHERE until_load IS NULL").fetchone() == (2,)
     assert loads == [("drugs", "aa", "ann", 4), ("cards", None, "ann", 1), ("drugs", "bb", "ben", 1)]
     # and what was in force before can still be had
-    before = second - dt.timedelta(microseconds=1)
     assert {name: version["sha256"] for name, version in store.reference_versions().items()} == {
         "cards": None, "drugs": "bb",
     }  # fmt: skip
-    assert store.reference_versions(before)["drugs"]["sha256"] == "aa"
+    before = dt.datetime.fromisoformat(store.reference_versions()["drugs"]["loaded_at"]) - dt.timedelta(microseconds=1)
+    old = store.reference_versions(before)
+    assert old["drugs"]["sha256"] == "aa"
     assert len(store.reference(before)["drugs"]) == 4
+    assert len(store.reference(loads=[old["drugs"]["load"]])["drugs"]) == 4
     assert store.reference(dt.datetime(2001, 1, 1, tzinfo=dt.UTC)) == {}
-    with connect(url) as connection:  # as an older version did
-        connection.execute("DELETE FROM reference_row WHERE load = 1")
-    with pytest.raises(KeyError, match="drugs"):
-        store.reference(before)
+    with pytest.raises(KeyError):
+        store.reference(loads=[99])
 
 
 def test_the_bytes_in_force_are_not_loaded_again(store, url, connect):
@@ -85,6 +94,127 @@ def test_a_load_that_fails_leaves_what_was_in_force(store, url, connect):
     assert len(other.reference()["drugs"]) == 4
     assert "staff" not in other.reference()
     other.close()
+
+
+# --- history
+
+CELLS = st.sampled_from(["", "a", "b", "á", None, "\x00", "20250101", "99999999", "\\u0000", 'x,"y"\n'])
+FRAMES = st.builds(
+    lambda columns, rows: pd.DataFrame(
+        {
+            name: pd.Series([row[place] for row in rows], dtype="str")
+            for place, name in enumerate(columns)
+        }
+    ),
+    st.permutations(["A", "TU_NGAY", "C"]).map(lambda names: names[: 1 + (names[0] != "A")]),
+    st.lists(st.tuples(CELLS, CELLS, CELLS), max_size=6),
+)  # fmt: skip
+LOADS = st.lists(st.dictionaries(st.sampled_from(["cards", "drugs"]), FRAMES, min_size=1), min_size=1, max_size=6)
+
+
+@given(LOADS)
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+def test_at_any_moment_what_was_loaded_last_before_it_is_known(store, loads):
+    before = store.reference()
+    seen = []
+    for tables in loads:
+        seen.append((store.reference_moment(), before, store.reference_versions()))
+        store.load_reference(tables)
+        before = before | {
+            name: frame.apply(lambda column: column.str.replace("\x00", "\ufffd", regex=False))
+            for name, frame in tables.items()
+        }
+    seen.append((None, before, store.reference_versions()))
+    for moment, tables, versions in seen:
+        known = store.reference(moment)
+        assert set(known) == set(tables)
+        for name, frame in tables.items():
+            pd.testing.assert_frame_equal(known[name], frame)
+        assert store.reference_versions(moment) == versions
+
+
+def test_a_row_that_stays_is_stored_once_whatever_its_place(store, url, connect):
+    first = text(MA=[str(number) for number in range(100)] + ["1"])
+    store.load_reference({"cards": first}, {"cards": "aa"})
+    moved = pd.concat([first.iloc[50:], first.iloc[1:50], text(MA=["new", "1"])], ignore_index=True)
+    store.load_reference({"cards": moved}, {"cards": "bb"}, "ben")
+    pd.testing.assert_frame_equal(store.reference()["cards"], moved)
+    with connect(url) as connection:
+        assert connection.execute(
+            "SELECT count(*), count(until_load) FROM reference_row"
+        ).fetchone() == (103, 1)  # fmt: skip
+    newest, oldest = store.reference_history("cards")
+    assert (newest["sha256"], newest["actor"], newest["rows"], newest["added"], newest["ended"]) == (
+        "bb", "ben", 102, 2, 1,
+    )  # fmt: skip
+    assert (oldest["added"], oldest["ended"]) == (101, 0)
+    assert store.reference_history("cards", newest["since"] - dt.timedelta(microseconds=1)) == [oldest]
+
+
+def test_what_was_known_can_be_neither_changed_nor_deleted(store, url, connect):
+    store.load_reference({"cards": text(MA=["1", "2"])})
+    store.load_reference({"cards": text(MA=["2"])})
+    for change in (
+        "DELETE FROM reference_row", "TRUNCATE reference_row", "UPDATE reference_row SET until_load = NULL",
+        "UPDATE reference_row SET data = '{}', until_load = 2 WHERE until_load IS NULL",
+        "UPDATE reference_row SET until_load = 9 WHERE until_load = 2",
+        "DELETE FROM reference_in_force", "UPDATE reference_in_force SET since = now()",
+    ):  # fmt: skip
+        with connect(url) as connection, pytest.raises(psycopg.errors.RestrictViolation):
+            connection.execute(change)
+
+
+def test_a_moment_waits_for_loads_that_come_into_force(store, url, connect):
+    with connect(url) as loading:
+        loading.autocommit = False
+        loading.execute("SELECT pg_advisory_xact_lock(7204611003)")
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(store.reference_moment)
+            with connect(url) as watching:
+                for _ in range(200):
+                    waits = watching.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()
+                    if waits == (1,):
+                        break
+                    time.sleep(0.05)
+            assert waits == (1,)
+            assert not asked.done()
+            loading.rollback()
+            assert asked.result(timeout=10) is not None
+
+
+def test_data_from_before_history_was_kept_stay_and_what_was_deleted_is_said_to_be(url, connect):
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0006")
+    engine.dispose()
+    with connect(url) as connection:
+        connection.execute(
+            """
+            INSERT INTO reference_load (name, sha256, loaded_at, actor, rows, columns) VALUES
+                ('cards', 'aa', '2026-01-01 08:00+07', 'ann', 1, '["B", "A"]'),
+                ('cards', 'bb', '2026-02-01 08:00+07', 'ben', 2, '["B", "A"]'),
+                ('cards', 'cc', '2026-02-02 08:00+07', 'ben', 1, '["A"]');
+            INSERT INTO reference_table VALUES ('cards', 3);
+            INSERT INTO reference_row (load, position, data) VALUES
+                (2, 1, '{"A": "3", "B": "4"}'), (2, 0, '{"A": "1", "B": "2"}'),
+                (3, 0, '{"A": "5"}');
+            """
+        )
+    store = open_store(url)
+    known = text(B=["2", "4"], A=["1", "3"])
+    pd.testing.assert_frame_equal(store.reference()["cards"], text(A=["5"]))
+    pd.testing.assert_frame_equal(store.reference(dt.datetime(2026, 2, 1, 1, tzinfo=dt.UTC))["cards"], known)
+    with pytest.raises(KeyError, match="cards"):
+        store.reference(dt.datetime(2026, 1, 31, tzinfo=dt.UTC))
+    assert store.reference(dt.datetime(2025, 12, 31, tzinfo=dt.UTC)) == {}
+    store.load_reference({"cards": text(A=["1"])})
+    pd.testing.assert_frame_equal(store.reference(dt.datetime(2026, 2, 1, 9, tzinfo=dt.UTC))["cards"], known)
+    store.close()
 
 
 # --- the drop folder
