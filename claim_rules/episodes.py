@@ -11,8 +11,8 @@ import pandas as pd
 from claim_rules import law
 from claim_rules.lines import ClaimLines
 
-VISITS, PERSONS, LINES = "visits", "persons", "lines"
-"""Frames of earlier claims (Case.history) that the functions here read."""
+VISITS, PERSONS, LINES, ORDER = "visits", "persons", "lines", "order"
+"""Frames of other claims (Case.history) that the functions here read."""
 
 VISIT_TEXTS = (
     "MA_CSKCB",
@@ -62,7 +62,7 @@ class Episodes:
     """The visits of a delivery beside other standing claims of the same persons.
 
     visits: index id (own: position of the claim; other: below 0), VISIT_TEXTS, `own` (bool), `order` (int64: rises
-    with receipt), `start`, `stay`, `end` (minutes since an epoch, float, NA where it is no time), `inpatient` (bool).
+    with the first receipt of the claim, which a new version of it does not change), `start`, `stay`, `end` (minutes since an epoch, float, NA where it is no time), `inpatient` (bool).
     pairs: frame (left, right) of ids of one person's visits: left of this delivery, right any other claim (another
     MA_CSKCB or MA_LK). lines: id, LINE_TEXTS, of the others that stand in a pair and of all own.
     """
@@ -84,19 +84,23 @@ class Episodes:
 def build(claims: ClaimLines, history: Mapping[str, pd.DataFrame]) -> Episodes:
     """Visits of a delivery and, where they are known, other standing claims of the same persons.
 
-    history: VISITS (id int64 from 0, VISIT_TEXTS, `earlier` bool: received before this delivery), PERSONS (id, key)
-    and LINES (id, LINE_TEXTS).
+    history: VISITS (id int64 from 0, VISIT_TEXTS, `received` int64: rises with the first receipt of the claim), PERSONS
+    (id, key), LINES (id, LINE_TEXTS) and ORDER (claim, `received` by the same measure, of the delivery's own claims;
+    without it they count as 1, 2, ...).
     """
     own = claims.visits.reindex(columns=list(VISIT_TEXTS)).copy()
     own["MA_CSKCB"] = claims.visits["facility"].where(claims.visits["facility"] != "", own["MA_CSKCB"])
     own["own"] = True
     own["order"] = np.arange(1, len(own) + 1)
+    if ORDER in history:
+        own["order"] = history[ORDER].set_index("claim")["received"].reindex(own.index).fillna(own["order"])
+    own["order"] = own["order"].astype("int64")
     parts, keys, lines = [own], [person_keys(claims.visits)], [_own_lines(claims)]
     if VISITS in history:
         other = history[VISITS].copy()
         other.index = pd.Index(-1 - other["id"], name="claim")
         other["own"] = False
-        other["order"] = np.where(other["earlier"], 0, len(own) + 1)
+        other["order"] = other["received"].astype("int64")
         parts.append(other[[*VISIT_TEXTS, "own", "order"]])
         keys.append(history[PERSONS].assign(id=-1 - history[PERSONS]["id"]))
         lines.append(history[LINES].assign(id=-1 - history[LINES]["id"]))

@@ -223,7 +223,8 @@ def split_stay(case: Case) -> pd.DataFrame:
 def device_again(case: Case) -> pd.DataFrame:
     """The same MA_VAT_TU and MA_HIEU_SP on a claim received earlier. MA_HIEU_SP holds a product model or a serial
     number: only what looks like a serial number counts (repeats.yaml), so that a model used for many patients does
-    not refuse a line. Needs no common person: history holds earlier lines with the serial numbers of this delivery."""
+    not refuse a line. Needs no common person: Case.history "devices" holds claim (of this delivery), MA_VAT_TU and
+    MA_HIEU_SP of devices that a claim received before it bears."""
     lines = case.lines[(case.lines["table"] == "XML3") & (case.lines["MA_VAT_TU"] != "")]
     lines = lines[lines["MA_HIEU_SP"].str.fullmatch(law.load("repeats")["serial"])]
     key = ["MA_VAT_TU", "MA_HIEU_SP"]
@@ -231,8 +232,8 @@ def device_again(case: Case) -> pd.DataFrame:
     where = lines["claim"] > first
     earlier = case.history.get("devices")
     if earlier is not None and len(lines):
-        known = pd.MultiIndex.from_frame(earlier[key])
-        where |= pd.Series(pd.MultiIndex.from_frame(lines[key]).isin(known), index=lines.index)
+        known = pd.MultiIndex.from_frame(earlier[["claim", *key]])
+        where |= pd.Series(pd.MultiIndex.from_frame(lines[["claim", *key]]).isin(known), index=lines.index)
     found = where.reindex(case.lines.index, fill_value=False)
     return line_findings("DUP-013", case.lines, found, field="MA_HIEU_SP", observed=case.lines["MA_HIEU_SP"])
 

@@ -335,7 +335,7 @@ def _step(step: str, row: DeliveryRow, ws: Workspace) -> None:
 
 def _history(delivery: int, ws: Workspace) -> dict[str, pd.DataFrame]:
     """Frames of other claims for the rules that look beyond the delivery."""
-    return {"versions": _store().earlier_versions(delivery, ws.read_tables())}
+    return _store().past(delivery, ws.read_tables())
 
 
 def _keep_history(ws: Workspace) -> None:

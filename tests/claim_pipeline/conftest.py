@@ -72,6 +72,10 @@ def dump(connect: Any) -> Callable[[str], dict[str, list[Any]]]:
         "line_outcome": f"SELECT {version} WHERE v.id = o.version), a.number, to_jsonb(o) - 'version' - 'appraisal' "
         "FROM line_outcome o JOIN appraisal a ON a.id = o.appraisal",
         "claim_line": f"SELECT {version} WHERE v.id = l.version), to_jsonb(l) - 'version' FROM claim_line l",
+        **{
+            name: f"SELECT {version} WHERE v.id = t.version), to_jsonb(t) - 'version' FROM {name} t"
+            for name in ("visit", "visit_person", "visit_device", "visit_bed")
+        },
         "finding": f"SELECT {version} WHERE v.id = f.version), a.number, to_jsonb(f) - 'version' - 'appraisal' "
         "FROM finding f JOIN appraisal a ON a.id = f.appraisal",
         "validation_run": "SELECT d.sha256, "

@@ -461,6 +461,66 @@ class AccessLog(Base):
     detail: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
 
 
+class Visit(Base):
+    """What is kept of a claim version that could be read and that no rule of structure refused, for the rules that look
+    at other claims. numbers: insurance numbers (ten digits, `;` list); citizen: citizen id; holder: the name as names
+    are compared; appointed: NGAY_HEN_KL of its XML14; referred: it has an XML13."""
+
+    __tablename__ = "visit"
+    __table_args__ = (Index("visit_facility", "facility", "ended"),)
+
+    version: Mapped[int] = mapped_column(ForeignKey("claim_version.id"), primary_key=True, autoincrement=False)
+    facility: Mapped[str] = mapped_column(ForeignKey("facility.code"))
+    started: Mapped[dt.datetime | None]
+    admitted: Mapped[dt.datetime | None]
+    ended: Mapped[dt.datetime | None]
+    ma_loai_kcb: Mapped[str]
+    ma_doituong_kcb: Mapped[str]
+    ma_benh_chinh: Mapped[str]
+    ket_qua_dtri: Mapped[str]
+    ma_noi_di: Mapped[str]
+    numbers: Mapped[str]
+    citizen: Mapped[str]
+    holder: Mapped[str]
+    appointed: Mapped[dt.date | None] = mapped_column(Date)
+    referred: Mapped[bool] = mapped_column(Boolean)
+
+
+class VisitPerson(Base):
+    """A number by which the person of a visit is known: ten digits of a card, or a citizen id of twelve."""
+
+    __tablename__ = "visit_person"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(ForeignKey("visit.version"), primary_key=True)
+
+
+class VisitDevice(Base):
+    """A supply of a visit that bears a serial number."""
+
+    __tablename__ = "visit_device"
+
+    ma_vat_tu: Mapped[str] = mapped_column(primary_key=True)
+    ma_hieu_sp: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(ForeignKey("visit.version"), primary_key=True)
+
+
+class VisitBed(Base):
+    """A row of XML3 for one bed: where, when, and whose (MA_THE_BHYT)."""
+
+    __tablename__ = "visit_bed"
+    __table_args__ = (Index("visit_bed_place", "facility", "ma_khoa", "ma_giuong", "started"),)
+
+    version: Mapped[int] = mapped_column(ForeignKey("visit.version"), primary_key=True)
+    row: Mapped[int] = mapped_column(Integer, primary_key=True)
+    facility: Mapped[str]
+    ma_khoa: Mapped[str]
+    ma_giuong: Mapped[str]
+    started: Mapped[dt.datetime]
+    ended: Mapped[dt.datetime]
+    person: Mapped[str]
+
+
 class ReferenceLoad(Base):
     """One loading of one reference-data file: which bytes, when, by whom. Rows are only ever added."""
 

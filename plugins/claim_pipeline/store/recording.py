@@ -17,7 +17,10 @@ from claim_pipeline.results import Digests, digests
 from claim_pipeline.store import bulk
 from claim_pipeline.store.content import content_hashes
 from claim_pipeline.store.models import OUTCOMES
+from claim_pipeline.store.past import Kept
 from claim_pipeline.workspace import RESTS_ON, Delivery, Workspace
+from claim_rules import catalogue
+from claim_rules.findings import REJECT_CLAIM
 from claim_rules.frames import ClaimTables, empty_claims
 
 _MA_LK_LENGTH = 255
@@ -39,6 +42,7 @@ class Recording:
     findings: pd.DataFrame
     rests_on: dict[str, Any]
     digests: Digests | None
+    kept: Kept | None
 
     @classmethod
     def of(cls, ws: Workspace) -> Recording:
@@ -65,6 +69,7 @@ class Recording:
             findings=findings,
             rests_on={"rule_book": _rule_book(ws.report)} | rests_on,
             digests=found,
+            kept=Kept.of(tables, _refused_in_structure(findings)) if decided else None,
         )
 
     def write(self, connection: psycopg.Connection[Any], delivery_id: int, facility: str, actor: str) -> str | None:
@@ -81,6 +86,8 @@ class Recording:
         if len(self.lines):
             sent = {name: self.lines[name] for name in self.lines.columns if name not in ("claim", *_MONEY)}
             bulk.copy_in(connection, "claim_line", {"version": self.lines["claim"].map(version), **sent})
+        if self.kept is not None:
+            self.kept.write(connection, version, facility)
         self._write_decided(connection, appraisal, version)
         return self.digests.whole if self.digests else None
 
@@ -158,6 +165,16 @@ class Recording:
         }
         columns |= {name: bulk.plain_text(found[name]) for name in _FINDING_TEXTS}
         bulk.copy_in(connection, "finding", columns)
+
+
+def _refused_in_structure(findings: pd.DataFrame) -> set[int]:
+    """Positions of the claims that a rule of structure refused."""
+    if findings.empty:
+        return set()
+    refusing = findings[(findings["severity"] == REJECT_CLAIM) & findings["claim"].notna()]
+    book = catalogue.book()
+    structure = refusing["rule"].map(lambda rule: book[rule].stage == catalogue.STRUCTURE)
+    return set(refusing.loc[structure.astype("bool"), "claim"].astype("int64"))
 
 
 def _versions_of(connection: psycopg.Connection[Any], delivery_id: int) -> pd.Series[Any]:

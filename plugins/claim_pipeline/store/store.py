@@ -239,6 +239,18 @@ class Store(Deliveries, Appraisals, Statistics, Validations):
         both = mine.merge(known, on="MA_LK")
         return both.loc[both["own"] != both["sha256"], ["claim", "received"]].reset_index(drop=True)
 
+    def past(self, delivery_id: int, tables: ClaimTables) -> dict[str, pd.DataFrame]:
+        """Frames of other claims for the rules that look beyond a delivery (claim_rules.engine.Case.history); tables:
+        of the delivery. What nobody sends yet (check-ins, settlements) is absent, and its rules are skipped."""
+        from claim_pipeline.store import past
+
+        versions = self.earlier_versions(delivery_id, tables)
+        with self._personal_data_kept_in(f"past of {delivery_id}"), self._engine.begin() as connection:
+            facility = connection.execute(
+                text("SELECT facility FROM delivery WHERE id = :id"), {"id": delivery_id}
+            ).scalar_one()
+            return {"versions": versions} | past.frames(_driver(connection), delivery_id, facility, tables)
+
     def newest_before(self, delivery_id: int, ma_lks: Iterable[str]) -> dict[str, tuple[int, int]]:
         """MA_LK -> (delivery, position) of the newest readable claim that earlier deliveries of the same facility
         brought and that is recorded."""

@@ -1,0 +1,362 @@
+"""What is kept of every claim for the rules that look at other claims, and the frames of others that they are given.
+
+Kept are the standing claims: those that could be read and that no rule of structure refused. Of a claim with several
+versions the newest stands. Received before means that the first version of the one claim was received before the first
+of the other: a correction does not lose its place, and the order in which deliveries are recorded makes no difference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import psycopg
+from psycopg import sql
+
+from claim_pipeline.store import bulk
+from claim_rules import law
+from claim_rules.episodes import LINE_TEXTS, LINES, NO_PERSON, ORDER, PERSONS, VISIT_TEXTS, VISITS, person_keys
+from claim_rules.frames import ClaimTables, texts
+from claim_rules.rules.card_register import name_key
+
+DEVICES = "devices"
+_TIMES = {"NGAY_VAO": "started", "NGAY_VAO_NOI_TRU": "admitted", "NGAY_RA": "ended"}
+_AS_SENT = ("MA_LOAI_KCB", "MA_DOITUONG_KCB", "MA_BENH_CHINH", "KET_QUA_DTRI", "MA_NOI_DI")
+_HOLDER = ("MA_THE_BHYT", "SO_CCCD", "HO_TEN")
+_BEDS = ("MA_KHOA", "MA_GIUONG")
+_ZONE = "Asia/Ho_Chi_Minh"
+
+
+@dataclass
+class Kept:
+    """Rows for the tables visit, visit_person, visit_device and visit_bed; `claim`: position in the delivery.
+
+    visits: claim, MA_LK and the columns of `visit` that come from the claim; persons: claim, key; devices: claim,
+    ma_vat_tu, ma_hieu_sp; beds: claim, row, ma_khoa, ma_giuong, started, ended, person. Text, times of Vietnam.
+    """
+
+    visits: pd.DataFrame
+    persons: pd.DataFrame
+    devices: pd.DataFrame
+    beds: pd.DataFrame
+
+    @classmethod
+    def of(cls, tables: ClaimTables, refused: set[int]) -> Kept:
+        """What is kept of the claims of a delivery, but for those refused by a rule of structure."""
+        claims = tables.claims[tables.claims["readable"] & ~tables.claims["claim"].isin(refused)]
+        index = pd.Index(claims["claim"])
+        sent = texts(tables, "XML1", ("MA_LK", *_TIMES, *_AS_SENT, *_HOLDER), index).drop_duplicates("claim")
+        visits = sent.set_index("claim")
+        persons = person_keys(visits).rename(columns={"id": "claim"})
+        numbers = persons[persons["key"].str.len() == 10].sort_values("key").groupby("claim")["key"].agg(";".join)
+        citizens = persons[persons["key"].str.len() == 12].set_index("claim")["key"]
+        kept = pd.DataFrame({"claim": visits.index, "MA_LK": visits["MA_LK"].array})
+        for element, column in _TIMES.items():
+            kept[column] = _time(visits[element]).array
+        for element in _AS_SENT:
+            kept[element.lower()] = visits[element].array
+        kept["numbers"] = numbers.reindex(visits.index).fillna("").array
+        kept["citizen"] = citizens.reindex(visits.index).fillna("").array
+        kept["holder"] = name_key(visits["HO_TEN"]).array
+        slips = texts(tables, "XML14", ("NGAY_HEN_KL",), index).drop_duplicates("claim").set_index("claim")
+        kept["appointed"] = _day(slips["NGAY_HEN_KL"]).reindex(visits.index).array
+        kept["referred"] = visits.index.isin(texts(tables, "XML13", (), index)["claim"])
+        return cls(kept, persons, _devices(tables, index), _beds(tables, index, visits))
+
+    def write(self, connection: psycopg.Connection[Any], version: pd.Series[Any], facility: str) -> None:
+        """Adds the rows of a delivery that is being recorded. version: position of each claim -> id of its version."""
+        for table, frame in (
+            ("visit", self.visits.drop(columns="MA_LK").assign(facility=facility)),
+            ("visit_person", self.persons),
+            ("visit_device", self.devices),
+            ("visit_bed", self.beds.assign(facility=facility)),
+        ):
+            if len(frame):
+                _copy(connection, table, frame.drop(columns="claim"), {"version": frame["claim"].map(version)})
+
+
+def _copy(connection: psycopg.Connection[Any], table: str, frame: pd.DataFrame, first: dict[str, Any]) -> None:
+    text = {name: bulk.plain_text(frame[name]) for name in frame if frame[name].dtype != "bool" and name != "row"}
+    bulk.copy_in(connection, table, first | {name: text.get(str(name), frame[name]) for name in frame})
+
+
+def _time(text: pd.Series[Any]) -> pd.Series[Any]:
+    """Times of Vietnam in SQL's form; NA where the text is no time (yyyyMMddHHmm)."""
+    time = pd.to_datetime(text.where(text.str.fullmatch("[0-9]{12}")), format="%Y%m%d%H%M", errors="coerce")
+    return time.dt.strftime("%Y-%m-%d %H:%M:00+07").astype("str")
+
+
+def _day(text: pd.Series[Any]) -> pd.Series[Any]:
+    day = pd.to_datetime(text.where(text.str.fullmatch("[0-9]{8}")), format="%Y%m%d", errors="coerce")
+    return day.dt.strftime("%Y-%m-%d").astype("str")
+
+
+def _devices(tables: ClaimTables, index: pd.Index[Any]) -> pd.DataFrame:
+    """Supplies with what looks like a serial number (law/repeats.yaml)."""
+    lines = texts(tables, "XML3", ("MA_VAT_TU", "MA_HIEU_SP"), index)
+    lines = lines[(lines["MA_VAT_TU"] != "") & lines["MA_HIEU_SP"].str.fullmatch(law.load("repeats")["serial"])]
+    lines = lines[["claim", "MA_VAT_TU", "MA_HIEU_SP"]].drop_duplicates()
+    return lines.rename(columns=str.lower).reset_index(drop=True)
+
+
+def _beds(tables: ClaimTables, index: pd.Index[Any], visits: pd.DataFrame) -> pd.DataFrame:
+    """Rows of one bed each, with their time and who lay there."""
+    lines = texts(tables, "XML3", ("MA_NHOM", *_BEDS, "NGAY_YL", "NGAY_KQ"), index)
+    one = (lines["MA_GIUONG"] != "") & ~lines["MA_GIUONG"].str.contains(";")
+    lines = lines[one & lines["MA_NHOM"].isin(law.load("bed_rates")["groups"]) & lines["claim"].isin(visits.index)]
+    end = lines["NGAY_KQ"].where(lines["NGAY_KQ"] != "", lines["claim"].map(visits["NGAY_RA"]).astype("str"))
+    beds = lines[["claim", "row", *_BEDS]].rename(columns=str.lower)
+    beds = beds.assign(started=_time(lines["NGAY_YL"]), ended=_time(end.astype("str")))
+    beds["person"] = beds["claim"].map(visits["MA_THE_BHYT"]).astype("str")
+    return beds.dropna(subset=["started", "ended"]).reset_index(drop=True)
+
+
+def frames(
+    connection: psycopg.Connection[Any], delivery_id: int, facility: str, tables: ClaimTables
+) -> dict[str, pd.DataFrame]:
+    """Frames of other claims for the rules (claim_rules.engine.Case.history), but for "versions": "order", "visits",
+    "persons", "lines", "devices", "beds", "holders", "deaths", "appointments", "transfers" and "recalled".
+
+    tables: of the delivery. One query for each frame, whatever the number of claims. Claims of the delivery itself are
+    left out, and so are earlier versions of them. Needs a transaction of its own: it makes temporary tables.
+    """
+    from claim_pipeline.store.recording import identity
+
+    own = Kept.of(tables, set())
+    connection.execute(_OWN)
+    visits = own.visits.assign(MA_LK=identity(own.visits["MA_LK"])).rename(columns={"MA_LK": "ma_lk"})
+    for table, frame in (
+        ("own_visit", visits),
+        ("own_person", own.persons),
+        ("own_device", own.devices),
+        ("own_bed", own.beds.drop(columns=["row", "person"]).drop_duplicates()),
+    ):
+        if len(frame):
+            _copy(connection, table, frame.drop(columns="claim"), {"position": frame["claim"].astype("int64")})
+    facts = {
+        "delivery": sql.Literal(delivery_id),
+        "facility": sql.Literal(facility),
+        "no_person": sql.Literal(NO_PERSON),
+        "died": sql.Literal(law.load("card_status")["died"]),
+        "months": sql.Literal(law.load("card_status")["person_months"]),
+        "slip_days": sql.Literal(law.load("papers")["transfer_claim_days"]),
+    }
+    for statement in _PREPARE:
+        connection.execute(sql.SQL(statement).format(**facts))
+    out = {
+        name: bulk.copy_out_text(connection, sql.SQL(query).format(**facts), columns)
+        for name, (query, columns) in _FRAMES.items()
+    }
+    for frame in out.values():
+        for name in ("id", "claim", "received", "approved"):
+            if name in frame:
+                frame[name] = frame[name].astype("int64")
+    holders = out["holders"]
+    out["holders"] = holders.assign(number=holders["number"].str.split(";")).explode("number").reset_index(drop=True)
+    return {name: frame.fillna("") for name, frame in out.items()}
+
+
+_OWN = """
+CREATE TEMPORARY TABLE own_visit (
+    position bigint PRIMARY KEY, ma_lk text, started timestamptz, admitted timestamptz, ended timestamptz,
+    ma_loai_kcb text, ma_doituong_kcb text, ma_benh_chinh text, ket_qua_dtri text, ma_noi_di text, numbers text,
+    citizen text, holder text, appointed date, referred boolean
+) ON COMMIT DROP;
+CREATE TEMPORARY TABLE own_person (position bigint, key text) ON COMMIT DROP;
+CREATE TEMPORARY TABLE own_device (position bigint, ma_vat_tu text, ma_hieu_sp text) ON COMMIT DROP;
+CREATE TEMPORARY TABLE own_bed (
+    position bigint, ma_khoa text, ma_giuong text, started timestamptz, ended timestamptz
+) ON COMMIT DROP;
+"""
+
+# The first receipt of a claim as one number: the delivery, then the place in it.
+_RECEIVED = "(first.delivery << 20) + first.position"
+_FIRST = """
+LATERAL (
+    SELECT w.delivery, w.position FROM claim_version w
+    WHERE w.claim = v.claim AND NOT w.duplicate ORDER BY w.delivery LIMIT 1
+) first
+"""
+# A version that stands: the newest, and no claim of this delivery.
+_STANDS = """
+v.newest AND v.delivery <> {delivery}
+AND NOT EXISTS (SELECT FROM own_visit mine WHERE mine.ma_lk = v.ma_lk AND s.facility = {facility})
+"""
+_TIME = "to_char({} AT TIME ZONE '" + _ZONE + "', 'YYYYMMDDHH24MI')"
+_DAY_OF = "({} AT TIME ZONE '" + _ZONE + "')::date"
+
+_PREPARE = (
+    # A number that many visits bear is a placeholder and nobody's.
+    """
+    DELETE FROM own_person WHERE key IN (
+        SELECT k.key FROM (SELECT DISTINCT key FROM own_person) k,
+            LATERAL (SELECT count(*) AS borne FROM (SELECT FROM visit_person p WHERE p.key = k.key
+                                                    LIMIT {no_person} + 1) those) held
+        WHERE held.borne > {no_person})
+    """,
+    "CREATE INDEX ON own_person (key)",
+    "CREATE INDEX ON own_person (position)",
+    "ANALYZE own_visit, own_person, own_device, own_bed",
+    f"""
+    CREATE TEMPORARY TABLE own_order ON COMMIT DROP AS
+    SELECT o.position, coalesce(seen.received, ({{delivery}}::bigint << 20) + o.position) AS received
+    FROM own_visit o LEFT JOIN LATERAL (
+        SELECT {_RECEIVED} AS received FROM claim c, LATERAL (SELECT c.id AS claim) v, {_FIRST}
+        WHERE c.facility = {{facility}} AND c.ma_lk = o.ma_lk
+          AND first.delivery < {{delivery}}
+    ) seen ON true
+    """,
+    f"""
+    CREATE TEMPORARY TABLE near ON COMMIT DROP AS
+    SELECT DISTINCT s.version
+    FROM own_person p JOIN own_visit o USING (position) JOIN visit_person q ON q.key = p.key
+    JOIN visit s ON s.version = q.version JOIN claim_version v ON v.id = s.version
+    WHERE s.started <= o.ended + interval '2 days' AND s.ended >= o.started - interval '2 days' AND {_STANDS}
+    """,
+    "ANALYZE near",
+    # Visits of this facility with an appointment slip, and those that came on one, of persons who come on one now.
+    f"""
+    CREATE TEMPORARY TABLE slip ON COMMIT DROP AS
+    WITH person AS (
+        SELECT DISTINCT p.key FROM own_person p JOIN own_visit o USING (position) WHERE o.ma_doituong_kcb = '1.5'
+    )
+    SELECT DISTINCT p.key, s.version, s.started, s.ended, s.appointed, s.ma_doituong_kcb = '1.5' AS used,
+           {_RECEIVED} AS received
+    FROM person p JOIN visit_person q USING (key) JOIN visit s ON s.version = q.version AND s.facility = {{facility}}
+    JOIN claim_version v ON v.id = s.version, {_FIRST}
+    WHERE (s.appointed IS NOT NULL OR s.ma_doituong_kcb = '1.5') AND {_STANDS}
+    UNION ALL
+    SELECT DISTINCT p.key, -1 - o.position, o.started, o.ended, o.appointed, o.ma_doituong_kcb = '1.5', r.received
+    FROM person p JOIN own_person q USING (key) JOIN own_visit o USING (position) JOIN own_order r USING (position)
+    WHERE o.appointed IS NOT NULL OR o.ma_doituong_kcb = '1.5'
+    """,
+    f"""
+    CREATE TEMPORARY TABLE came_on ON COMMIT DROP AS
+    SELECT u.version, u.received, u.started, best.version AS slip, best.appointed
+    FROM (SELECT DISTINCT version, received, started FROM slip WHERE used) u LEFT JOIN LATERAL (
+        SELECT t.version, t.appointed FROM slip w JOIN slip t ON t.key = w.key
+        WHERE w.version = u.version AND t.appointed IS NOT NULL AND t.version <> u.version AND t.ended <= u.started
+        ORDER BY abs(t.appointed - {_DAY_OF.format("u.started")}), t.version DESC LIMIT 1
+    ) best ON true
+    """,
+)
+
+_FRAMES: dict[str, tuple[str, tuple[str, ...]]] = {
+    ORDER: ("SELECT position::text, received::text FROM own_order ORDER BY position", ("claim", "received")),
+    VISITS: (
+        f"""
+        SELECT s.version::text, ({_RECEIVED})::text, s.facility, v.ma_lk, {_TIME.format("s.started")},
+               {_TIME.format("s.admitted")}, {_TIME.format("s.ended")}, s.ma_loai_kcb, s.ma_doituong_kcb,
+               s.ma_benh_chinh
+        FROM near n JOIN visit s USING (version) JOIN claim_version v ON v.id = s.version, {_FIRST} ORDER BY s.version
+        """,
+        ("id", "received", *VISIT_TEXTS),
+    ),
+    PERSONS: (
+        "SELECT DISTINCT q.version::text, q.key FROM near n JOIN visit_person q USING (version) "
+        "WHERE q.key IN (SELECT key FROM own_person) ORDER BY 1, 2",
+        ("id", "key"),
+    ),
+    LINES: (
+        f"""
+        SELECT l.version::text, l.xml_table, l.code, {_TIME.format("l.ngay_yl")}, ''
+        FROM near n JOIN visit s USING (version) JOIN claim_line l USING (version)
+        WHERE s.facility = {{facility}} ORDER BY l.version, l.xml_table, l.row
+        """,
+        ("id", *LINE_TEXTS),
+    ),
+    DEVICES: (
+        f"""
+        SELECT DISTINCT o.position::text, o.ma_vat_tu, o.ma_hieu_sp
+        FROM own_device o JOIN own_order r USING (position) JOIN visit_device e USING (ma_vat_tu, ma_hieu_sp)
+        JOIN visit s ON s.version = e.version JOIN claim_version v ON v.id = s.version, {_FIRST}
+        WHERE {_RECEIVED} < r.received AND {_STANDS} ORDER BY 1, 2, 3
+        """,
+        ("claim", "MA_VAT_TU", "MA_HIEU_SP"),
+    ),
+    "beds": (
+        f"""
+        SELECT DISTINCT s.facility, b.ma_khoa, b.ma_giuong, {_TIME.format("b.started")}, {_TIME.format("b.ended")},
+               b.person
+        FROM own_bed o JOIN visit_bed b ON b.facility = {{facility}} AND b.ma_khoa = o.ma_khoa
+             AND b.ma_giuong = o.ma_giuong AND b.started < o.ended AND b.ended > o.started
+        JOIN visit s ON s.version = b.version JOIN claim_version v ON v.id = s.version
+        WHERE {_STANDS} ORDER BY 1, 2, 3, 4, 5, 6
+        """,
+        ("MA_CSKCB", "MA_KHOA", "MA_GIUONG", "start", "end", "person"),
+    ),
+    # Of each way in which a number was used otherwise one claim is enough, with all its numbers.
+    "holders": (
+        f"""
+        SELECT DISTINCT facility, ma_lk, numbers, citizen, holder, day FROM (
+            SELECT DISTINCT ON (p.position, p.key, s.numbers, s.citizen, s.holder)
+                   s.facility, v.ma_lk, s.numbers, s.citizen, s.holder,
+                   to_char({_DAY_OF.format("s.started")}, 'YYYYMMDD') AS day
+            FROM own_person p JOIN own_visit o USING (position) JOIN visit_person q ON q.key = p.key
+            JOIN visit s ON s.version = q.version JOIN claim_version v ON v.id = s.version
+            WHERE s.numbers <> '' AND (s.numbers, s.citizen, s.holder) IS DISTINCT FROM (o.numbers, o.citizen, o.holder)
+              AND s.started BETWEEN o.started - make_interval(months => {{months}}, days => 1)
+                                AND o.started + make_interval(months => {{months}}, days => 1)
+              AND {_STANDS}
+            ORDER BY p.position, p.key, s.numbers, s.citizen, s.holder,
+                     abs(extract(epoch FROM s.started - o.started)), s.version
+        ) other ORDER BY 1, 2, 3, 4, 5, 6
+        """,
+        ("MA_CSKCB", "MA_LK", "number", "citizen", "name", "day"),
+    ),
+    "deaths": (
+        f"""
+        SELECT DISTINCT s.facility, v.ma_lk, q.key, {_TIME.format("s.ended")}
+        FROM (SELECT DISTINCT key FROM own_person WHERE length(key) = 10) p JOIN visit_person q USING (key)
+        JOIN visit s ON s.version = q.version AND s.ket_qua_dtri = ANY({{died}})
+        JOIN claim_version v ON v.id = s.version
+        WHERE s.ended IS NOT NULL AND {_STANDS} ORDER BY 1, 2, 3, 4
+        """,
+        ("MA_CSKCB", "MA_LK", "number", "died"),
+    ),
+    # That none fits is known only where the store holds a year of the facility's claims.
+    "appointments": (
+        """
+        SELECT o.position::text, coalesce(to_char(c.appointed, 'YYYYMMDD'), ''),
+               CASE WHEN EXISTS (SELECT FROM came_on u WHERE u.slip = c.slip AND u.version <> c.version
+                                 AND u.received < c.received) THEN '1' ELSE '' END
+        FROM own_visit o JOIN came_on c ON c.version = -1 - o.position
+        WHERE c.slip IS NOT NULL
+           OR EXISTS (SELECT FROM visit WHERE facility = {facility} AND ended <= o.started - interval '1 year')
+        ORDER BY o.position
+        """,
+        ("claim", "appointed", "used"),
+    ),
+    # Paid for at the sending facility and no slip: known only of a claim that ended just before. Without such a claim
+    # in the store nothing is known.
+    "transfers": (
+        f"""
+        SELECT position::text, coalesce(to_char(issued, 'YYYYMMDD'), '') FROM (
+            SELECT o.position, max({_DAY_OF.format("s.ended")}) FILTER (WHERE s.referred) AS issued,
+                   bool_or(s.ended >= o.started - make_interval(days => {{slip_days}})) AS just_before
+            FROM own_visit o JOIN own_person p USING (position) JOIN visit_person q ON q.key = p.key
+            JOIN visit s ON s.version = q.version AND s.facility = o.ma_noi_di
+            JOIN claim_version v ON v.id = s.version
+            WHERE o.ma_doituong_kcb = '1.3' AND {_DAY_OF.format("s.ended")} <= {_DAY_OF.format("o.started")}
+              AND s.ended > o.started - interval '1 year' AND {_STANDS}
+            GROUP BY o.position
+        ) told WHERE issued IS NOT NULL OR just_before ORDER BY position
+        """,
+        ("claim", "issued"),
+    ),
+    "recalled": (
+        """
+        SELECT DISTINCT ON (o.position) o.position::text, (100 * out.approved)::bigint::text
+        FROM own_visit o JOIN own_person p USING (position) JOIN visit_person q ON q.key = p.key
+        JOIN visit s ON s.version = q.version AND s.facility = {facility}
+             AND s.started = o.started AND s.ended = o.ended AND s.ma_doituong_kcb <> '8'
+        JOIN claim_version v ON v.id = s.version AND v.delivery < {delivery} AND NOT v.duplicate
+        JOIN claim_outcome out ON out.version = v.id AND out.appraisal = v.appraisal
+        WHERE o.ma_doituong_kcb = '8' AND out.outcome IN ('accepted', 'adjusted')
+        ORDER BY o.position, v.delivery DESC, v.id DESC
+        """,
+        ("claim", "approved"),
+    ),
+}
+"""Name of each frame -> query and columns."""
