@@ -62,7 +62,8 @@ class Episodes:
     """The visits of a delivery beside other standing claims of the same persons.
 
     visits: index id (own: position of the claim; other: below 0), VISIT_TEXTS, `own` (bool), `order` (int64: rises
-    with the first receipt of the claim, which a new version of it does not change), `start`, `stay`, `end` (minutes since an epoch, float, NA where it is no time), `inpatient` (bool).
+    with the first receipt of the claim, which a new version does not change), `start`, `stay`, `end` (minutes since an
+    epoch, float, NA where it is no time), `inpatient` (bool).
     pairs: frame (left, right) of ids of one person's visits: left of this delivery, right any other claim (another
     MA_CSKCB or MA_LK). lines: id, LINE_TEXTS, of the others that stand in a pair and of all own.
     """

@@ -77,8 +77,8 @@ class Kept:
 
 
 def _copy(connection: psycopg.Connection[Any], table: str, frame: pd.DataFrame, first: dict[str, Any]) -> None:
-    text = {name: bulk.plain_text(frame[name]) for name in frame if frame[name].dtype != "bool" and name != "row"}
-    bulk.copy_in(connection, table, first | {name: text.get(str(name), frame[name]) for name in frame})
+    text = {str(name): bulk.plain_text(frame[name]) for name in frame if frame[name].dtype != "bool" and name != "row"}
+    bulk.copy_in(connection, table, first | {str(name): text.get(str(name), frame[name]) for name in frame})
 
 
 def _time(text: pd.Series[Any]) -> pd.Series[Any]:

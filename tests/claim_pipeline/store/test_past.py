@@ -1,4 +1,4 @@
-"""Rules that look at other claims, through a real database: what an earlier delivery brought is seen, once it stands."""
+"""Rules that look at other claims, through a real database: what an earlier delivery brought is seen if it stands."""
 
 from __future__ import annotations
 
