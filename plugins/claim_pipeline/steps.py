@@ -680,7 +680,9 @@ def run_all(actor: str, progress: Callable[[str, int, int], None] | None = None)
 
     deadline = time.time() + known.settle_seconds + 1
     while True:
-        out["received"] += len(receive(actor))
+        new = len(receive(actor))
+        out["received"] += new
+        before = len(tried)
         for batch in _untried(tried):
             with _store().working_on(batch["deliveries"]) as mine:
                 open_ones = sorted(mine)
@@ -695,6 +697,8 @@ def run_all(actor: str, progress: Callable[[str, int, int], None] | None = None)
                 out["answered"] += row.answered_at is not None
                 out["quarantined"] += row.progress == "quarantined"
         _answer_repeats()
+        if new or len(tried) > before:
+            continue  # files may have become whole meanwhile
         settling = inbox.look(known.inbox_folder, known.settle_seconds).settling.values()
         wait_until = max((at for at in settling if at is not None and at <= deadline), default=None)
         if wait_until is None:

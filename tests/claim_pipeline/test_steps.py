@@ -502,3 +502,20 @@ def test_data_docs_follow_the_answers_and_are_made_again_from_the_records(
     assert pages(place) == {}
     assert CliRunner().invoke(app, ["docs", "build", "--month", "202607"]).exit_code == 0
     assert pages(place) == both
+
+
+def test_a_file_that_becomes_whole_while_others_are_worked_on_is_taken_too(
+    place: Path, hospital: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, *_ = sorted((hospital / "inbox" / FACILITY).iterdir())
+    drop(place, first)
+    appraise = steps.step_on_files
+
+    def meanwhile(step: str, *given: Any, **named: Any) -> None:
+        if not (place / "seen").exists():
+            drop(place, second, "sau.xml")
+            (place / "seen").touch()
+        appraise(step, *given, **named)
+
+    monkeypatch.setattr(steps, "step_on_files", meanwhile)
+    assert steps.run_all("test")["answered"] == 2
