@@ -47,6 +47,7 @@ def render(report: dict[str, Any]) -> str:
         open_rows=OPEN_ROWS,
         words=words,
         place=view.place,
+        expected=view.expected,
     )
 
 

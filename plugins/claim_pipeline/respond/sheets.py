@@ -168,7 +168,7 @@ def _finding(number: int, group: view.Group, row: view.Row) -> tuple[Any, ...]:
         group.field_name,
         group.label.vi,
         found.get("observed"),
-        found.get("expected"),
+        view.expected(found).vi if found.get("expected") else None,
         Decimal(found["amount_refused"]) if found.get("amount_refused") is not None else None,
         found.get("message_vi"),
         group.fix and group.fix.vi,

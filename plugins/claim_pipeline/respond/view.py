@@ -105,6 +105,26 @@ def place(finding: dict[str, Any]) -> Words:
     return Words(f"{table}, dòng {line}", f"{table}, line {line}") if line is not None else Words(table, table)
 
 
+_FORM = ("dạng {}", "the form {}")
+_EXPECTED = {
+    "STR-012": _FORM,
+    "STR-013": _FORM,
+    "DICT-003": _FORM,
+    "DICT-002": ("tối đa {} ký tự", "at most {} characters"),
+    "TIME-001": ("sau {}", "later than {}"),
+}
+"""How what these rules expect is said: by itself it would look like the value to write."""
+
+
+def expected(finding: dict[str, Any]) -> Words:
+    """What should stand there."""
+    value = finding.get("expected")
+    if not value:
+        return Words("—", "—")
+    vi, en = _EXPECTED.get(finding["rule"], ("{}", "{}"))
+    return Words(vi.format(value), en.format(value))
+
+
 def undecided(report: dict[str, Any]) -> Decimal:
     """Amount requested by claims that a person must decide."""
     return sum((Decimal(c["requested"]) for c in report["claims"] if c["outcome"] == "referred"), Decimal(0))

@@ -10,7 +10,7 @@ import pytest
 from lxml import html
 
 from claim_pipeline import respond
-from claim_pipeline.respond import page
+from claim_pipeline.respond import page, view
 
 
 def having(element, name: str) -> list:
@@ -76,6 +76,30 @@ def test_one_rule_on_two_fields_makes_two_groups(appraised):
     groups = html.document_fromstring(respond.render_html(appraised)).xpath("//details")
     fields = [group.xpath("./summary//code")[0].text for group in groups if "DICT-004" in words(group)]
     assert fields == ["XML1.GIOI_TINH", "XML1.MA_DANTOC"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ("STR-013", ("dạng 0.00", "the form 0.00")),
+        ("DICT-002", ("tối đa 0.00 ký tự", "at most 0.00 characters")),
+        ("TIME-001", ("sau 0.00", "later than 0.00")),
+        ("BEN-001", ("0.00", "0.00")),
+    ],
+)
+def test_what_is_expected_is_not_shown_as_the_value_to_write_where_it_is_none(rule, said):
+    found = view.expected({"rule": rule, "expected": "0.00"})
+    assert (found.vi, found.en) == said
+    assert view.expected({"rule": rule, "expected": None}).vi == "—"
+
+
+def test_a_finding_of_a_whole_claim_names_its_field_without_a_table(appraised):
+    appraised["claims"][1]["findings"].append(
+        appraised["claims"][1]["findings"][0] | {"rule": "STR-004", "table": None, "line": None, "field": "LOAIHOSO"}
+    )
+    page = respond.render_html(appraised)
+    assert "<code>LOAIHOSO</code>" in page
+    assert "None" not in page
 
 
 def test_groups_are_folded_when_there_is_much_to_read(appraised):
