@@ -5,14 +5,17 @@ from __future__ import annotations
 import base64
 import json
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import escape
 
 import pandas as pd
 import pytest
+from lxml import etree
 
 from claim_pipeline import steps
 from claim_pipeline.transform.submission import write_submission
@@ -210,6 +213,85 @@ def test_each_file_gets_what_the_contract_says(tmp_path: Path, name: str) -> Non
     if name == "unknown LOAIHOSO":
         (one,) = report["claims"][0]["findings"]
         assert (one["rule"], one["severity"], one["observed"]) == ("STR-004", WARN, "XML12")
+
+
+def _in_base64(document: str, encoding: str = "utf-8", lines: int = 0) -> str:
+    text = base64.b64encode(document.encode(encoding)).decode()
+    return "\r\n".join(re.findall(f".{{1,{lines}}}", text)) if lines else text
+
+
+def _declared(document: str, encoding: str) -> str:
+    return f'<?xml version="1.0" encoding="{encoding}"?>\r\n{document}'
+
+
+def _turned(document: str) -> str:
+    """Elements of each row in the opposite order."""
+    root = etree.fromstring(document)
+    for row in [root, *root.iter()]:
+        if len(row) > 1 and not any(len(child) for child in row):
+            row[:] = reversed(row)
+    return etree.tostring(root, encoding="unicode")
+
+
+WILD: dict[str, Callable[[str], str]] = {
+    "as prescribed": _in_base64,
+    "base64 in lines": lambda document: _in_base64(document, lines=76),
+    "table as element": lambda document: document,
+    "table as escaped text": lambda document: escape(document),
+    "table in CDATA": lambda document: f"<![CDATA[{document}]]>",
+    "values in CDATA": lambda document: _in_base64(re.sub(r">([^<>&]+)<", r"><![CDATA[\1]]><", document)),
+    "declaration inside": lambda document: _in_base64(_declared(document, "utf-8")),
+    "mark inside": lambda document: _in_base64("\ufeff" + document),
+    "UTF-16 inside": lambda document: _in_base64(_declared(document, "utf-16"), "utf-16"),
+    "UTF-16 told, UTF-8 sent": lambda document: _in_base64(_declared(document, "utf-16")),
+    "windows-1258 inside": lambda document: _in_base64(_declared(_for_1258(document), "windows-1258"), "cp1258"),
+    "empty elements closed": lambda document: _in_base64(re.sub(r"<(\w+)></\1>", r"<\1/>", document)),
+    "elements in another order": lambda document: _in_base64(_turned(document)),
+    "indented": lambda document: _in_base64(document.replace("><", ">\r\n  <")),
+    "letters decomposed": lambda document: _in_base64(unicodedata.normalize("NFD", document)),
+}
+"""Forms of a table that are met: each is read as the prescribed one, and nothing is found."""
+
+
+def _for_1258(text: str) -> str:
+    """Vietnamese letters as that code page has them: the tone as a letter of its own where it has no whole one."""
+    out = []
+    for char in text:
+        try:
+            char.encode("cp1258")
+            out.append(char)
+        except UnicodeEncodeError:
+            parts = unicodedata.normalize("NFD", char)
+            tone = next(mark for mark in parts if mark in "\u0300\u0301\u0303\u0309\u0323")
+            out.append(unicodedata.normalize("NFC", parts.replace(tone, "")) + tone)
+    return "".join(out)
+
+
+def test_every_form_that_is_met_gives_the_same_claim(tmp_path: Path) -> None:
+    """One file with a claim in each form, and its tables in the opposite order."""
+    path = made(tmp_path / "a.xml", [Row(name) for name in WILD])
+    pieces = re.split(r"(?=<HOSO>)", path.read_text("utf-8"))
+    for number, form in enumerate(WILD.values(), start=1):
+        files = re.findall("<FILEHOSO>.*?</FILEHOSO>", pieces[number], re.DOTALL)
+        changed = [
+            re.sub(
+                "<NOIDUNGFILE>(.*)</NOIDUNGFILE>",
+                lambda found, form=form: f"<NOIDUNGFILE>{form(base64.b64decode(found[1]).decode())}</NOIDUNGFILE>",
+                one,
+            )
+            for one in files
+        ]
+        pieces[number] = pieces[number].replace("".join(files), "".join(reversed(changed)))
+    path.write_text("".join(pieces), "utf-8")
+    with steps.check(path, {}) as found:
+        report = json.loads(found.ws.report.read_text("utf-8"))
+        texts = found.ws.read_frame("XML2")["LIEU_DUNG"].tolist() + found.ws.read_frame("XML1")["HO_TEN"].tolist()
+    found_in = {name: claim["findings"] for name, claim in zip(WILD, report["claims"], strict=True)}
+    assert {name: findings for name, findings in found_in.items() if findings} == {}
+    assert [claim["outcome"] for claim in report["claims"]] == ["accepted"] * len(WILD)
+    assert len({json.dumps(claim["lines"]) for claim in report["claims"]}) == 1
+    assert set(texts) == {"2 viên/lần * 2 lần/ngày * 5 ngày", "Nguyễn Văn Mẫu"}
+    assert report["findings"] == []
 
 
 def test_the_same_claim_twice_in_one_delivery_is_a_duplicate_at_its_second_place(tmp_path: Path) -> None:
