@@ -37,7 +37,7 @@ from lxml import etree
 from rich.console import Console
 from rich.table import Table
 
-from claim_pipeline import appraise, extract, respond, schema, transform, validate
+from claim_pipeline import appraise, extract, respond, schema, statistics, transform, validate
 from claim_pipeline.extract import claim_xml
 from claim_pipeline.extract.result import Collected
 from claim_pipeline.reference import read_folder
@@ -65,7 +65,7 @@ MEMORY_TIMES = (1, 100)  # of a thousand claims
 VALIDATION = "XML 3176, validation"
 """Data of the rows about validation: each beside Arrow masks that find the same rows (bench/validation.py)."""
 VIETNAM = ZoneInfo("Asia/Ho_Chi_Minh")
-STAGES = ("extract", "transform", "validate", "appraise", "record", "respond")
+STAGES = ("extract", "transform", "validate", "appraise", "record", "respond", "profile")
 
 
 @dataclass
@@ -203,6 +203,7 @@ class Bench:
             "appraise": lambda: appraise.run(ws, reference),
             "record": lambda: self.store.record(row.id, ws, "bench"),
             "respond": lambda: respond.run(ws, self.store, self.outbox, self.store.delivery(row.id)),
+            "profile": lambda: statistics.profile(self.store, row.id, ws),
         }
         for stage, do in stages.items():
             with self.measured(rows[stage]):

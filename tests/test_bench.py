@@ -30,7 +30,7 @@ def test_every_stage_is_measured_beside_the_floor(tmp_path: Path):
         shutil.rmtree(home, ignore_errors=True)
     assert done.returncode == 0, done.stderr
     rows = json.loads(out.read_text("utf-8"))["rows"]
-    steps = ["extract", "transform", "validate", "appraise", "record", "respond"]
+    steps = ["extract", "transform", "validate", "appraise", "record", "respond", "profile"]
     assert [row["stage"] for row in rows if row["data"] == "XML 3176"] == ["floor", *steps, "all stages"]
     assert [row["stage"] for row in rows if row["data"] == "EMR CSV"] == [*steps, "all stages"]
     assert [row["stage"] for row in rows if row["data"] == "XML 3176, written"] == [

@@ -72,18 +72,18 @@ def number(value: float, decimals: int, vi: bool) -> str:
 def amount(indicator: str, value: float, vi: bool) -> str:
     """A value of an indicator with its unit."""
     if indicator == "cost":
-        return number(value, 0, vi) + " đ"
+        return number(value, 0, vi) + "\u00a0đ"
     if indicator == "price":
-        return number(value * 100, 1, vi) + " %"
+        return number(value * 100, 1, vi) + "\u00a0%"
     if indicator == "stay":
-        return number(value, 1, vi) + (" ngày" if vi else " days")
+        return number(value, 1, vi) + ("\u00a0ngày" if vi else "\u00a0days")
     if indicator in ("antibiotic", "admission", "route"):
-        return number(value * 100, 1, vi) + " %"
+        return number(value * 100, 1, vi) + "\u00a0%"
     return number(value, 0, vi)
 
 
 def _percent(ratio: float, vi: bool) -> str:
-    return number((ratio - 1) * 100, 0, vi) + " %"
+    return number((ratio - 1) * 100, 0, vi) + "\u00a0%"
 
 
 def message(drift: Drift) -> Words:
