@@ -1,7 +1,7 @@
 """Data Docs: pages on what Great Expectations found in each delivery, by month and facility, as plain files.
 
     index.html                              the months
-    <yyyymm>/index.html                     the facilities of a month
+    <yyyymm>/index.html                     the facilities of a month, by code; page-<n>.html: further ones
     <yyyymm>/<MA_CSKCB>/index.html          the newest deliveries of one of them; page-<n>.html: earlier ones
     <yyyymm>/<MA_CSKCB>/<delivery>.html     what was expected of one delivery, and what was not met
     static/data-docs.css

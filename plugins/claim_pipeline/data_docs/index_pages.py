@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from claim_pipeline.data_docs.entries import Entry
 
 PER_PAGE = 200
 """Deliveries on one page of a facility and month."""
+FACILITIES_PER_PAGE = 500
+"""Facilities on one page of a month: the whole country sends some 13,000."""
 
 Sums = dict[str, Any]
 """deliveries, failed (deliveries with an expectation not met), claims (checked), expectations, failing, unexpected,
@@ -60,10 +62,20 @@ def top(months: Mapping[str, Sums], keep: int) -> str:
     return _environment().get_template("top.html").render(months=shown, keep=keep, up="")
 
 
-def month(name: str, facilities: Mapping[str, Sums]) -> str:
-    """The page of a month."""
-    shown = sorted(facilities.items())
-    return _environment().get_template("month.html").render(name=name, facilities=shown, up="../")
+def month(name: str, facilities: Mapping[str, Sums]) -> Iterator[tuple[str, str]]:
+    """(file, page) of the pages of a month, facilities by their code; the first, the index, comes last."""
+    by_code = sorted(facilities.items())
+    parts = [by_code[at : at + FACILITIES_PER_PAGE] for at in range(0, len(by_code), FACILITIES_PER_PAGE)]
+    files = [month_page(number) for number in range(1, len(parts) + 1)]
+    spans = [(file, part[0][0], part[-1][0]) for file, part in zip(files, parts, strict=True)]
+    template = _environment().get_template("month.html")
+    for file, part in reversed([*zip(files, parts, strict=True)]):
+        yield file, template.render(name=name, facilities=part, all=len(by_code), pages=spans, here=file, up="../")
+
+
+def month_page(number: int) -> str:
+    """File of a page of a month, counted from 1."""
+    return "index.html" if number == 1 else f"page-{number}.html"
 
 
 def pages_of(entries: Sequence[Entry]) -> int:

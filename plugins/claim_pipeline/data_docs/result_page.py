@@ -20,6 +20,7 @@ from jinja2 import ChoiceLoader, FileSystemLoader, pass_context
 from claim_pipeline import validate
 from claim_pipeline.data_docs import words
 from claim_pipeline.data_docs.entries import Entry
+from claim_rules.expectations.tally import SAMPLE
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 
@@ -44,6 +45,7 @@ class OfflineView(DefaultJinjaPageView):
         assert theirs is not None
         self.env.loader = ChoiceLoader([FileSystemLoader(Path(__file__).parent / "templates"), theirs])
         words.prepare(self.env)
+        self.env.globals["sample"] = SAMPLE
 
     @pass_context
     def render_content_block(self, jinja_context: Any, content_block: Any, *args: Any, **kwargs: Any) -> Any:

@@ -119,10 +119,7 @@ class Site:
         # Earlier pages first: the newest one, the index, links to them.
         for name, page in index_pages.facility(month, facility, entries, sorted(numbers)):
             self._write(folder / name, page)
-        number = pages
-        while (stale := folder / f"page-{number}.html").exists():
-            stale.unlink()
-            number += 1
+        _unlink_from(pages, lambda number: folder / f"page-{number}.html")
         # Last: whoever is killed before it does all of this again.
         self._write(folder / ENTRIES, "".join(f"{_json(one.to_json())}\n" for one in entries))
         for delivery in gone:
@@ -137,7 +134,11 @@ class Site:
             self._remove(folder)
             return None
         self._write(folder / FACILITIES, _json(left))
-        self._write(folder / "index.html", index_pages.month(month, left))
+        written = 0
+        for name, page in index_pages.month(month, left):
+            self._write(folder / name, page)
+            written += 1
+        _unlink_from(written + 1, lambda number: folder / index_pages.month_page(number))
         return index_pages.together(left)
 
     def _finish(self, months: dict[str, index_pages.Sums], today: str) -> None:
@@ -219,6 +220,13 @@ def _kept(months: Mapping[str, index_pages.Sums], today: str, keep_months: int, 
             break
         stay.append(month)
     return stay
+
+
+def _unlink_from(number: int, path_of: Callable[[int], Path]) -> None:
+    """Removes pages that are no more, from a number on."""
+    while (stale := path_of(number)).exists():
+        stale.unlink()
+        number += 1
 
 
 def _age(month: str, today: str) -> int:

@@ -96,6 +96,7 @@ def test_three_expectations_in_both_languages_and_the_rows_that_failed(context: 
     unit = text_of(page, "DON_VI_TINH")
     assert "3 lỗi (để trống: 3) / faults (empty: 3)" in unit
     assert "(hồ sơ thứ " in unit  # of the row whose MA_LK is empty
+    assert "3 dòng sai rows" in unit
     page.get_by_role("checkbox").uncheck()
     page.locator("#s1 > summary").click()
     claims = page.locator("#s1")
@@ -127,6 +128,7 @@ def test_no_page_names_anything_elsewhere_nor_a_person(site: Path, report: dict[
         text = path.read_text("utf-8")
         assert not ELSEWHERE.search(text), path.name
         assert "http" not in text, path.name
+        assert "style=" not in text, path.name  # the desk lets pages have no style but that of the sheet
     stock = DefaultJinjaPageView()
     assert ELSEWHERE.search(stock.env.loader.get_source(stock.env, "page.j2")[0])  # what the pattern is there for
 

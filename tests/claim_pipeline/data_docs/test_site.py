@@ -26,6 +26,7 @@ VIETNAM = ZoneInfo("Asia/Ho_Chi_Minh")
 def short_pages() -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(index_pages, "PER_PAGE", 3)
+        patch.setattr(index_pages, "FACILITIES_PER_PAGE", 2)
         yield
 
 
@@ -109,6 +110,7 @@ def test_a_process_killed_at_any_write_is_made_good(
 def test_a_batch_writes_its_own_pages_and_the_indexes_above_them(
     entry: Callable[..., Entry], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr(index_pages, "FACILITIES_PER_PAGE", 100)
     site = Site(tmp_path)
     add(site, [entry(number, f"{27000 + number % 50}", f"2026{number % 7 + 1:02}") for number in range(1, 2001)])
     written: list[str] = []
