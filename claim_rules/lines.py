@@ -110,7 +110,7 @@ def _one_table(tables: ClaimTables, name: str) -> tuple[pd.DataFrame, pd.DataFra
     present = pd.DataFrame(index=frame.index)
     for column, decimals in LINE_NUMBERS.items():
         source = "DON_GIA" if name == "XML2" and column.startswith("DON_GIA") else column
-        number = money.parse(_text(frame, source), decimals)
+        number = money.parse(frame[source] if source in frame.columns else _text(frame, source), decimals)
         present[column] = number.notna()
         out[column] = number.fillna(0).astype("int64")
     blank_share = ~present["TYLE_TT_DV"]

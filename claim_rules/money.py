@@ -27,8 +27,18 @@ def parse(texts: pd.Series, decimals: int) -> pd.Series:
     Digits beyond `decimals` are rounded half up. NA where the text is blank, not a plain number
     (comma, sign other than a leading minus, exponent) or has more than 15 whole digits.
     """
-    array = pa.array(texts.fillna(""), type=pa.string())
-    parts = pc.extract_regex(array, _NUMBER)
+    # the same few numbers stand in most rows: each is read once
+    encoded = pc.dictionary_encode(pa.array(texts.astype("str").array, type=pa.large_string()), null_encoding="encode")
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+    number, valid = _parsed(pc.fill_null(encoded.dictionary, "").cast(pa.string()), decimals)
+    place = encoded.indices.to_numpy(zero_copy_only=False)
+    return pd.Series(pd.arrays.IntegerArray(number[place], ~valid[place]), index=texts.index)
+
+
+def _parsed(distinct: pa.Array, decimals: int) -> tuple[Ints, npt.NDArray[np.bool_]]:
+    """Numbers of texts without null, and which of them are numbers at all."""
+    parts = pc.extract_regex(distinct, _NUMBER)
     whole = pc.struct_field(parts, "whole")
     fraction = pc.utf8_rpad(pc.fill_null(pc.struct_field(parts, "fraction"), ""), decimals + 1, padding="0")
     digits = pc.binary_join_element_wise(whole, pc.utf8_slice_codeunits(fraction, 0, decimals), "")
@@ -38,7 +48,7 @@ def parse(texts: pd.Series, decimals: int) -> pd.Series:
     number += pc.greater_equal(next_digit, "5").to_numpy(zero_copy_only=False).astype(np.int64)
     negative = pc.equal(pc.fill_null(pc.struct_field(parts, "sign"), ""), "-").to_numpy(zero_copy_only=False)
     number[negative] *= -1
-    return pd.Series(pd.arrays.IntegerArray(number, ~valid), index=texts.index)
+    return number, valid
 
 
 def text(numbers: pd.Series | Ints, decimals: int) -> pd.Series:
