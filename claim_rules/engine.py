@@ -279,10 +279,10 @@ def run(
         if key not in cases:
             inside = _in_force(alive.visits, entry).to_numpy(dtype="bool")
             # rules of different dates that meet the same claims share what they work out
-            if (asked := inside.tobytes()) not in same:
+            if (chosen := inside.tobytes()) not in same:
                 whole = bool(inside.all())
                 part = alive if whole else alive.only(alive.visits.index[inside])
-                same[asked] = Case(
+                same[chosen] = Case(
                     part,
                     kept if whole else kept.only(set(part.visits.index)),
                     reference,
@@ -292,7 +292,7 @@ def run(
                     terms,
                     shared,
                 )
-            cases[key] = same[asked]
+            cases[key] = same[chosen]
         if cases[key].visits.empty and entry.level != "delivery":
             rules_run.append(entry.id)
             continue
