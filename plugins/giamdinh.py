@@ -350,6 +350,9 @@ def simulate(
             "an unusual month of a facility"
         ),
     ] = None,
+    across: Annotated[
+        bool, typer.Option("--across", help="Thêm lỗi giữa nhiều hồ sơ, lỗi của cả lô · faults beyond single claims")
+    ] = False,
 ) -> None:
     """Tạo dữ liệu bệnh viện giả lập. Simulated hospitals: inboxes, reference data, truth about planted faults."""
     from claim_simulator import Drift
@@ -364,7 +367,14 @@ def simulate(
         raise typer.BadParameter("27002:price=1.3,stay=1.5", param_hint="--drift") from None
     try:
         summary = make(
-            facilities=facilities, claims=claims, month=month, fault_rate=fault_rate, seed=seed, out=out, drift=planted
+            facilities=facilities,
+            claims=claims,
+            month=month,
+            fault_rate=fault_rate,
+            seed=seed,
+            out=out,
+            drift=planted,
+            across=across,
         )
     except GiamdinhError as error:
         _tell(error)
