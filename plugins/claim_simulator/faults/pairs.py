@@ -85,7 +85,8 @@ def paired(known: pd.DataFrame, firsts: pd.Series, seconds: pd.Series, on: list[
     both with _first and _second, and first, second."""
     keys = [*on, "prefix", "sex"]
     mine = known.assign(claim=known.index)
-    out = mine[firsts].merge(mine[seconds], on=keys, suffixes=("_first", "_second"))
+    first, second = mine[firsts].add_suffix("_first"), mine[seconds].add_suffix("_second")
+    out = first.merge(second, left_on=[f"{key}_first" for key in keys], right_on=[f"{key}_second" for key in keys])
     covered = (out["card_from_first"] <= out["day_in_second"]) & (out["day_out_second"] <= out["card_to_first"])
     out = out[covered & (out["claim_first"] != out["claim_second"])]
     return out.rename(columns={"claim_first": "first", "claim_second": "second"})

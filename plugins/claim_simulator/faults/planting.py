@@ -260,7 +260,7 @@ def _choose(
             chosen[first] = rule
             partners[first] = second
     for rule in (rule for rule in share if rule in COPIES):
-        firsts = known.index[COPIES[rule].possible(known)].to_numpy()
+        firsts = np.array(known.index[COPIES[rule].possible(known)])
         taken = set(chosen) | set(twins) | set(partners.values())
         for first in rng.permutation(firsts)[: share[rule]].tolist():
             if first in taken:
