@@ -37,7 +37,7 @@ def facts(tables: ClaimTables) -> pd.DataFrame:
     out["part_drugs"], out["part_services"] = count(drug & part), count((lines["table"] == "XML3") & part)
     out["tests"] = count(tested)
     out["laboratory"] = count(tested & paid & (lines["MA_NHOM"] == "1"))
-    out["repeatable"] = count(service & paid & lines["MA_NHOM"].isin(["2", "3", "18"]))
+    out["repeatable"] = count(service & paid & (lines["MA_NHOM"] == "18"))
     out["beds"] = count(service & lines["MA_NHOM"].isin(["14", "15", "16"]))
     out["selfpaid"] = count(lines["PHAM_VI"] == "2")
     out["surgery"] = count(service & (lines["MA_NHOM"] == "8"))

@@ -10,8 +10,8 @@ from claim_simulator.catalogue import NEW_SERVICE_PRICES, TESTS_A_DAY
 from claim_simulator.faults.claim import Claim, Fault, Truth
 from claim_simulator.faults.facts import every_claim
 
-ONCE_A_DAY = ("2", "3", "18")
-"""MA_NHOM of services of which the lists say nothing about a second time on a day."""
+PROCEDURES = ("18",)
+"""MA_NHOM of services that leave no result and of which the lists say nothing about a second time on a day."""
 
 
 def _own_lines(claim: Claim) -> list[tuple[str, int]]:
@@ -223,7 +223,7 @@ FAULTS: dict[str, Fault] = {
     "RATE-006": Fault(lambda known: known["further_exams"] > 0, _second_examination, refill=True),
     "DUP-006": Fault(
         lambda known: (known["repeatable"] > 1) & (known["least_rate"] > 0) & ~known["waived"],
-        _twice("XML3", "DUP-006", ONCE_A_DAY),
+        _twice("XML3", "DUP-006", PROCEDURES),
         refill=True,
     ),
     "DUP-007": Fault(
