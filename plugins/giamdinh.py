@@ -386,6 +386,9 @@ def simulate(
 def rules(
     rule: Annotated[str | None, typer.Argument(help="Mã quy tắc, ví dụ CARD-008 · rule id")] = None,
     docs: Annotated[Path | None, typer.Option(help="Ghi các trang vào thư mục này · writes the pages there")] = None,
+    coverage: Annotated[
+        bool, typer.Option("--coverage", help="Số ví dụ của từng quy tắc · how many cases each rule has")
+    ] = False,
 ) -> None:
     """Bộ quy tắc giám định, hoặc một quy tắc với các ví dụ. The rule book, or one rule with its cases."""
     from claim_rules import book
@@ -394,6 +397,9 @@ def rules(
         for name, page in book.documents().items():
             (docs / name).parent.mkdir(parents=True, exist_ok=True)
             (docs / name).write_text(page, "utf-8")
+        return
+    if coverage:
+        typer.echo(book.coverage())
         return
     text = book.one(rule.upper()) if rule else book.all_rules()
     if text is None:
