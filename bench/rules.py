@@ -82,7 +82,7 @@ def _timed(spent: Counter[str]) -> Iterator[None]:
         return replace(entry, check=measured)
 
     book = {name: timed(entry) for name, entry in catalogue.book().items()}
-    with mock.patch.object(catalogue, "book", lambda: book):
+    with mock.patch.object(catalogue, "book", return_value=book):
         yield
 
 

@@ -175,9 +175,11 @@ declare(
     basis=f"{ENVELOPE}; Thông tư 12/2026/TT-BTC Điều 10 khoản 1 điểm e",
 )
 def facility_in_force(case: Case) -> pd.DataFrame:
-    """facilities.csv has rows of MA_CSKCB and none is valid on NGAY_RA. That XML1.MA_CSKCB is the envelope's facility is
-    seen while the file is read. A facility that the register does not have at all is told to the operator and not
-    refused: a register that was never loaded for it says nothing of the claim."""
+    """facilities.csv has rows of MA_CSKCB and none is valid on NGAY_RA.
+
+    The reader compares XML1.MA_CSKCB with the envelope's facility. A facility that the register does not have at all is
+    told to the operator and not refused: a register that was never loaded for it says nothing of the claim.
+    """
     visits = case.visits
     where = pd.Series(False, index=visits.index)
     if not missing(case.reference, FACILITIES):
