@@ -42,6 +42,12 @@ class Target(StrEnum):
     d3176 = "3176"
 
 
+class AuditForm(StrEnum):
+    html = "html"
+    xlsx = "xlsx"
+    json = "json"
+
+
 class Profile(StrEnum):
     a = "a"
     b = "b"
@@ -350,9 +356,6 @@ def simulate(
             "an unusual month of a facility"
         ),
     ] = None,
-    across: Annotated[
-        bool, typer.Option("--across", help="Thêm lỗi giữa nhiều hồ sơ, lỗi của cả lô · faults beyond single claims")
-    ] = False,
 ) -> None:
     """Tạo dữ liệu bệnh viện giả lập. Simulated hospitals: inboxes, reference data, truth about planted faults."""
     from claim_simulator import Drift
@@ -367,14 +370,7 @@ def simulate(
         raise typer.BadParameter("27002:price=1.3,stay=1.5", param_hint="--drift") from None
     try:
         summary = make(
-            facilities=facilities,
-            claims=claims,
-            month=month,
-            fault_rate=fault_rate,
-            seed=seed,
-            out=out,
-            drift=planted,
-            across=across,
+            facilities=facilities, claims=claims, month=month, fault_rate=fault_rate, seed=seed, out=out, drift=planted
         )
     except GiamdinhError as error:
         _tell(error)
@@ -386,9 +382,6 @@ def simulate(
 def rules(
     rule: Annotated[str | None, typer.Argument(help="Mã quy tắc, ví dụ CARD-008 · rule id")] = None,
     docs: Annotated[Path | None, typer.Option(help="Ghi các trang vào thư mục này · writes the pages there")] = None,
-    coverage: Annotated[
-        bool, typer.Option("--coverage", help="Số ví dụ của từng quy tắc · how many cases each rule has")
-    ] = False,
 ) -> None:
     """Bộ quy tắc giám định, hoặc một quy tắc với các ví dụ. The rule book, or one rule with its cases."""
     from claim_rules import book
@@ -397,9 +390,6 @@ def rules(
         for name, page in book.documents().items():
             (docs / name).parent.mkdir(parents=True, exist_ok=True)
             (docs / name).write_text(page, "utf-8")
-        return
-    if coverage:
-        typer.echo(book.coverage())
         return
     text = book.one(rule.upper()) if rule else book.all_rules()
     if text is None:
@@ -709,6 +699,89 @@ def statistics(
         f"The statistics are in {folder}; warnings: {len(told)}.",
     )
     raise typer.Exit(1 if told else 0)
+
+
+class Table(StrEnum):
+    text = "text"
+    json = "json"
+
+
+_MONTH = r"[0-9]{4}(0[1-9]|1[0-2])"
+_FACILITY_HELP = "Mã CSKCB · facility code"
+_MONTH_HELP = "Tháng ra viện, yyyymm · month of NGAY_RA"
+
+
+def _month(text: str | None) -> str | None:
+    if text is not None and not re.fullmatch(_MONTH, text):
+        raise typer.BadParameter("yyyymm")
+    return text
+
+
+@app.command()
+def validation(
+    facility: Annotated[str | None, typer.Option(help=_FACILITY_HELP)] = None,
+    month: Annotated[str | None, typer.Option(help=_MONTH_HELP)] = None,
+    table: Annotated[str | None, typer.Option(help="Bảng, ví dụ XML3 · claim table")] = None,
+    field: Annotated[str | None, typer.Option(help="Trường, ví dụ MA_BAC_SI · field")] = None,
+    form: Annotated[Table, typer.Option("--format", help="Dạng · form")] = Table.text,
+    limit: Annotated[int, typer.Option(min=1, help="Số kỳ vọng tối đa · expectations at most")] = 50,
+) -> None:
+    """Kết quả kiểm tra dữ liệu đã ghi: kỳ vọng không đạt và xu hướng. Recorded results of validation."""
+    from claim_pipeline.audit import listing
+    from claim_pipeline.store import open_store
+
+    asked = {"facility": facility, "month": _month(month), "table": table, "field": field}
+    try:
+        told = listing.of(open_store(), limit=limit, **asked)
+    except GiamdinhError as error:
+        _tell(error)
+        raise typer.Exit(2) from None
+    if form is Table.json:
+        typer.echo(json.dumps(told, ensure_ascii=False, indent=1))
+    else:
+        listing.show(told)
+
+
+@app.command()
+def audit(
+    delivery: Annotated[int | None, typer.Option(help="Số lô gửi · number of a delivery")] = None,
+    facility: Annotated[str | None, typer.Option(help=_FACILITY_HELP)] = None,
+    month: Annotated[str | None, typer.Option(help=_MONTH_HELP)] = None,
+    out: Annotated[Path | None, typer.Option(help="Thư mục ghi báo cáo · folder to write the report to")] = None,
+    form: Annotated[list[AuditForm] | None, typer.Option("--format", help="html, xlsx, json · may be repeated")] = None,
+    unmask: Annotated[bool, typer.Option("--unmask", help="Không che dữ liệu cá nhân · show personal data")] = False,
+    reason: Annotated[str, typer.Option(help="Lý do xem dữ liệu cá nhân · why personal data must be seen")] = "",
+) -> None:
+    """Báo cáo kiểm toán của một lô gửi, hoặc của một cơ sở trong một tháng. The auditor's report.
+
+    Without --out one form (html or json) goes to standard output. Exit: 0 written, 2 it cannot be."""
+    from claim_pipeline import audit as reports
+    from claim_pipeline.store import Scope, open_store
+
+    if (delivery is None) == (facility is None or month is None) or (delivery is not None and (facility or month)):
+        _say("Cần --delivery, hoặc --facility và --month.", "Give --delivery, or --facility and --month.")
+        raise typer.Exit(2)
+    forms = [one.value for one in form or [AuditForm.html]]
+    if out is None and forms not in (["html"], ["json"]):
+        _say("Dạng xlsx, hoặc nhiều dạng, cần --out.", "Form xlsx, or several forms, need --out.")
+        raise typer.Exit(2)
+    scope = Scope(delivery=delivery, facility=facility, month=_month(month))
+    try:
+        store = open_store()
+        report = reports.of(store, scope, reports.system_viewer(), unmask=unmask, reason=reason)
+        if out is None:
+            page = (reports.render_html(store, report),) if forms == ["html"] else reports.as_json(store, report)
+            for part in page:
+                typer.echo(part, nl=False)
+            return
+        out.mkdir(parents=True, exist_ok=True)
+        for one in forms:
+            path = out / reports.file_name(report, one)
+            reports.write(store, report, one, path)
+            _say(f"Đã ghi {path}.", f"Written: {path}.")
+    except GiamdinhError as error:
+        _tell(error)
+        raise typer.Exit(2) from None
 
 
 def _not_built(name: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tempfile
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
@@ -19,7 +21,7 @@ from claim_desk import URL_PREFIX
 from claim_pipeline.data_docs import Site
 from claim_pipeline.errors import OperatorError
 from claim_pipeline.settings import settings
-from claim_pipeline.store import open_store
+from claim_pipeline.store import Scope, open_store
 
 SHOWN = 200  # deliveries on the page, newest first
 STATUSES = {
@@ -119,6 +121,7 @@ def overview(facility: str = "") -> HTMLResponse:
         deliveries=[one for one in deliveries if facility in ("", one.facility)],
         facility=facility,
         shown=SHOWN,
+        months=_months(),
     )
     return HTMLResponse(page, headers=HEADERS)
 
@@ -133,6 +136,51 @@ def data_docs_of(delivery: int) -> RedirectResponse:
     if name is None:
         raise HTTPException(404, "Lô gửi này chưa có, hoặc không còn Data Docs. This delivery has no Data Docs.")
     return RedirectResponse(f"{URL_PREFIX}/data-docs/{name}", headers=HEADERS)
+
+
+def _months() -> dict[str, list[str]]:
+    """The months (yyyymm) of which each facility has validated claims, the newest first."""
+    found: dict[str, list[str]] = {}
+    for point in _store().validation_trend():
+        found.setdefault(point.facility, []).insert(0, point.month)
+    return found
+
+
+# Before the answers' route, which would take the name for that of a file.
+@app.get("/deliveries/{delivery}/audit.{form}")
+def audit_of_delivery(delivery: int, form: str, user: Annotated[Any, Depends(may_see)]) -> Response:
+    """The auditor's report on one delivery: html, xlsx or json."""
+    return _audit(Scope(delivery=delivery), form, user)
+
+
+@app.get("/facilities/{facility}/{month}/audit.{form}")
+def audit_of_month(facility: str, month: str, form: str, user: Annotated[Any, Depends(may_see)]) -> Response:
+    """The auditor's report on the claims of a facility that ended in a month (yyyymm)."""
+    if not re.fullmatch(r"[0-9]{4}(0[1-9]|1[0-2])", month):
+        raise HTTPException(404, "Tháng viết là yyyymm. A month is written yyyymm.")
+    return _audit(Scope(facility=facility, month=month), form, user)
+
+
+def _audit(scope: Scope, form: str, user: Any) -> Response:
+    """Masked always: the pages have no way to give the role yet."""
+    from claim_pipeline import audit
+
+    if form not in audit.FORMS:
+        raise HTTPException(404, "Không có tệp này. There is no such file.")
+    try:
+        report = audit.of(_store(), scope, audit.Viewer(str(user.get_name())))
+    except OperatorError as error:
+        raise HTTPException(404, f"{error.message_vi}. {error.message_en}.") from None
+    name = audit.file_name(report, form)
+    with tempfile.TemporaryDirectory(prefix="giamdinh-audit-") as folder:
+        audit.write(_store(), report, form, Path(folder) / name)
+        content = (Path(folder) / name).read_bytes()
+    where = "attachment" if form == "xlsx" else "inline"
+    return Response(
+        content,
+        media_type=ANSWERS[f"report.{form}"],
+        headers=REPORT_HEADERS | {"Content-Disposition": f'{where}; filename="{name}"'},
+    )
 
 
 @app.get("/deliveries/{delivery}/{name}")

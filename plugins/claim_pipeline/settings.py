@@ -49,6 +49,9 @@ class Settings(BaseSettings):
     contract: Path | None = Field(
         None, description="YAML: rules off or of other severity, options of the law, payment methods; per facility"
     )
+    unmask_users: str = Field(
+        "", description="Users of the system, with commas, who may see personal data in audit reports; empty: nobody"
+    )
     signature_policy: Path | None = Field(
         None, description="YAML: policy and profile of signatures per facility; empty: report, any profile"
     )

@@ -389,6 +389,18 @@ def _ready_and_extracted(row: DeliveryRow) -> pd.DataFrame | None:
     return ws.read_frame("claims")
 
 
+def claim_table(delivery: int, table: str, claims: set[int]) -> pd.DataFrame | None:
+    """Rows of one claim table of a delivery, of the claims at these positions, as they were sent; made again from the
+    archive where the working folder is gone. None where the delivery has no such table."""
+    row = _store().delivery(delivery)
+    ws = _ready(row)
+    _catch_up(row, ws, "extract")
+    if not ws.has_frame(table):
+        return None
+    frame = ws.read_frame(table)
+    return frame[frame["claim"].isin(claims)]
+
+
 def _on_files(step: str, row: DeliveryRow, ws: Workspace, actor: str) -> str:
     from claim_pipeline import appraise
 

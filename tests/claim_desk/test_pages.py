@@ -13,9 +13,11 @@ from fastapi import HTTPException
 from fastapi.testclient import TestClient
 
 from claim_desk import pages
+from claim_pipeline import audit
 from claim_pipeline.data_docs import Entry, Site
+from claim_pipeline.errors import OperatorError
 from claim_pipeline.settings import settings
-from claim_pipeline.store import RecentDelivery
+from claim_pipeline.store import RecentDelivery, Scope
 
 SUMMARY = {
     "facility": "27001", "deliveries": 2, "repeats": 0, "answered": 1, "quarantined": 0, "claims": 1200, "lines": 9000,
@@ -42,6 +44,9 @@ class Deliveries:
 
     def recent(self, limit: int) -> list[RecentDelivery]:
         return list(self.rows[:limit])
+
+    def validation_trend(self) -> list[SimpleNamespace]:
+        return [SimpleNamespace(facility="27001", month=month) for month in ("202606", "202607")]
 
     def summary(self) -> list[dict]:
         return [SUMMARY]
@@ -140,6 +145,8 @@ def test_the_page_shows_each_facility_and_its_deliveries(officer: TestClient):
         assert shown in page
     assert "/claims/deliveries/3/report.html" in page
     assert "/claims/deliveries/2/report.html" not in page  # not answered yet
+    assert "/claims/deliveries/2/audit.html" in page
+    assert page.index("/facilities/27001/202607/audit.html") < page.index("/facilities/27001/202606/audit.html")
 
 
 def test_one_facility_can_be_looked_at_alone(officer: TestClient):
@@ -254,3 +261,31 @@ def test_before_any_check_the_page_says_so(officer: TestClient, tmp_path: Path, 
     page = officer.get("/data-docs/index.html")
     assert page.status_code == 404
     assert "Chưa có kết quả kiểm tra nào" in page.text
+
+
+def test_the_audit_report_is_made_for_who_asks_and_served_apart_from_airflow(
+    officer: TestClient, monkeypatch: pytest.MonkeyPatch
+):
+    asked = []
+
+    def made(store: object, scope: Scope, viewer: audit.Viewer) -> dict:
+        asked.append((scope, viewer))
+        if scope.delivery == 99:
+            raise OperatorError("no-delivery", "Không có lô gửi số 99", "there is no delivery 99")
+        return {"scope": {"kind": "facility-month", "MA_CSKCB": "27001", "month": "202607"}}
+
+    monkeypatch.setattr(audit, "of", made)
+    monkeypatch.setattr(audit, "write", lambda store, report, form, path: path.write_text(f"báo cáo {form}"))
+    pages.app.dependency_overrides[pages.may_see] = lambda: SimpleNamespace(get_name=lambda: "auditor")
+    page = officer.get("/facilities/27001/202607/audit.html")
+    assert page.text == "báo cáo html"
+    assert page.headers["content-security-policy"].startswith("sandbox")
+    assert page.headers["cache-control"] == "no-store"
+    book = officer.get("/deliveries/3/audit.xlsx")
+    assert book.headers["content-disposition"] == 'attachment; filename="audit-27001-202607.xlsx"'
+    assert asked == [
+        (Scope(facility="27001", month="202607"), audit.Viewer("auditor")),  # without a role: masked
+        (Scope(delivery=3), audit.Viewer("auditor")),
+    ]
+    for path in ("/deliveries/99/audit.html", "/deliveries/3/audit.pdf", "/facilities/27001/2026-7/audit.html"):
+        assert officer.get(path).status_code == 404

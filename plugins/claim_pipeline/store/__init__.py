@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from claim_pipeline.store.rows import AppraisalRow, DeliveryRow, Drop, Notice, Received, RecentDelivery
+from claim_pipeline.store.rows import AppraisalRow, DeliveryRow, Drop, Notice, Received, RecentDelivery, Scope
 
 if TYPE_CHECKING:
     from claim_pipeline.store.store import Store
 
-__all__ = ["AppraisalRow", "DeliveryRow", "Drop", "Notice", "Received", "RecentDelivery", "open_store"]
+__all__ = ["AppraisalRow", "DeliveryRow", "Drop", "Notice", "Received", "RecentDelivery", "Scope", "open_store"]
 
 
 def open_store(url: str | None = None) -> Store:

@@ -98,6 +98,19 @@ class AppraisalRow:
 
 
 @dataclass(frozen=True)
+class Scope:
+    """What an auditor looks at: one delivery, or the claims of a facility with NGAY_RA in a month (yyyymm)."""
+
+    delivery: int | None = None
+    facility: str | None = None
+    month: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.delivery is None) == (self.facility is None or self.month is None):
+            raise ValueError("either a delivery, or a facility and a month")
+
+
+@dataclass(frozen=True)
 class ValidationRow:
     """The check of one delivery's claim tables (Great Expectations). month: yyyymm of NGAY_RA of most of its claims,
     None where none can be read; months: all, with their claims; checked: expectations for which there was something to

@@ -21,6 +21,7 @@ from claim_pipeline import faults
 from claim_pipeline.errors import OperatorError
 from claim_pipeline.settings import settings
 from claim_pipeline.store.appraisals import Appraisals
+from claim_pipeline.store.audits import Audits
 from claim_pipeline.store.deliveries import Deliveries, local
 from claim_pipeline.store.migrations import migrate
 from claim_pipeline.store.models import STATUSES, DeliveryEvent
@@ -39,7 +40,7 @@ _FINAL = ("answered", "quarantined")
 _LOADING_REFERENCE = 7_204_611_002  # advisory lock: one load of reference data at a time
 
 
-class Store(Deliveries, Appraisals, Statistics, Validations):
+class Store(Deliveries, Appraisals, Statistics, Validations, Audits):
     """One database. Safe to use from several threads and processes; each method is one transaction."""
 
     def __init__(self, url: str) -> None:
