@@ -517,16 +517,16 @@ def document(deliveries: Iterable[int] = (), *, seconds: float = float("inf")) -
     today = f"{datetime.now(TIME_ZONE):%Y%m}"
     try:
         site.ask(deliveries)
-        with site.alone():
-            asked = site.asked()
-            counts["left"] = len(asked)
-            while asked and time.monotonic() <= until:
-                some, asked = asked[:DOCUMENTED_AT_ONCE], asked[DOCUMENTED_AT_ONCE:]
+        # Whoever has little time does not wait for a process that makes all pages: that one sees what is asked for.
+        patience = until if seconds == float("inf") else min(until, time.monotonic() + 10)
+        with site.alone(patience) as mine:
+            while mine and (asked := site.asked()[:DOCUMENTED_AT_ONCE]) and time.monotonic() <= until:
                 tried: list[int] = []
-                site.add(_documents(site, some, today, until, counts, tried), today)
+                site.add(_documents(site, asked, today, until, counts, tried), today)
                 site.done(tried)
-                counts["left"] -= len(tried)
-            site.finish(today)
+            if mine:
+                site.finish(today)
+        counts["left"] = len(site.asked())
     except OSError as error:
         raise OperatorError(
             "data-docs-not-written",

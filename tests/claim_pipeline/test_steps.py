@@ -462,7 +462,7 @@ def test_data_docs_follow_the_answers_and_are_made_again_from_the_records(
 ) -> None:
     from typer.testing import CliRunner
 
-    from claim_pipeline.data_docs import result_page
+    from claim_pipeline.data_docs import Site, result_page
     from giamdinh import app
 
     def broken(*_: object) -> str:
@@ -491,6 +491,9 @@ def test_data_docs_follow_the_answers_and_are_made_again_from_the_records(
     settings.cache_clear()
 
     assert steps.document([3], seconds=-1)["left"] == 1  # no time now: not forgotten
+    with Site(place / "data-docs").alone() as mine:
+        assert mine
+        assert steps.document(seconds=0.5) == {"made": 0, "without": 0, "failed": 0, "left": 1}  # nor waited for
     done = CliRunner().invoke(app, ["docs", "build"])
     assert (done.exit_code, "đã lập 1" in done.output) == (0, True)
     both = pages(place)

@@ -7,10 +7,11 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from claim_pipeline.data_docs import index_pages
 from claim_pipeline.data_docs.entries import FACILITY, MONTH, Entry
@@ -18,6 +19,7 @@ from claim_pipeline.data_docs.entries import FACILITY, MONTH, Entry
 STYLE = "static/data-docs.css"
 ENTRIES, FACILITIES, MONTHS = "entries.jsonl", "facilities.json", "months.json"
 _PENDING, _LOCK = ".pending", ".lock"
+_LOOK_SECONDS = 0.2
 
 
 class Site:
@@ -54,12 +56,13 @@ class Site:
             (self.folder / _PENDING / str(delivery)).unlink(missing_ok=True)
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Waits until no other process writes here."""
+    def alone(self, until: float = float("inf")) -> Iterator[bool]:
+        """Waits until no other process writes here, or until a time (of time.monotonic). Gives whether it is so."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / _LOCK).open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+            while not (mine := _locked(lock)) and time.monotonic() < until:
+                time.sleep(_LOOK_SECONDS)
+            yield mine
 
     # --- writing; only inside `alone`
 
@@ -220,6 +223,14 @@ def _kept(months: Mapping[str, index_pages.Sums], today: str, keep_months: int, 
             break
         stay.append(month)
     return stay
+
+
+def _locked(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _unlink_from(number: int, path_of: Callable[[int], Path]) -> None:

@@ -112,7 +112,7 @@ def test_a_batch_writes_its_own_pages_and_the_indexes_above_them(
 ):
     monkeypatch.setattr(index_pages, "FACILITIES_PER_PAGE", 100)
     site = Site(tmp_path)
-    add(site, [entry(number, f"{27000 + number % 50}", f"2026{number % 7 + 1:02}") for number in range(1, 2001)])
+    add(site, [entry(number, f"{27000 + number % 50}", f"2026{number % 7 + 1:02}") for number in range(1, 501)])
     written: list[str] = []
     real = Site._write
 

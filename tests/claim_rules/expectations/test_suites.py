@@ -135,3 +135,19 @@ def test_conditions_in_words() -> None:
         "MA_LOAI_KCB là 03, 04 hoặc 09 và MA_LOAI_RV không phải 3, hoặc T_BHTT lớn hơn 0",
         "MA_LOAI_KCB is 03, 04 or 09 and MA_LOAI_RV is not 3, or T_BHTT is above 0",
     )
+
+
+def test_the_command_counts_each_suite_and_says_three_expectations_in_both_languages() -> None:
+    counted = {row["table"]: row["total"] for row in suites.counts() if row["decision"] == "3176"}
+    for path in (FOLDER / "3176").glob("*.yaml"):
+        suite = yaml.safe_load(path.read_text("utf-8"))
+        fields = {one["field"] for one in suite["fields"]}  # one that changed on some day stands once for each time
+        assert counted.pop(suite["table"]) == len(fields) + len(suite["relations"]), path.name
+    assert not counted
+    told = suites.counts_text()
+    for text in (
+        *("XML2.SO_LUONG: bắt buộc, số, tối đa 3 số lẻ", "required, number, at most 3 decimals"),
+        *("XML4.MA_DICH_VU: có trong XML3.MA_DICH_VU của hồ sơ", "stands in XML3.MA_DICH_VU of the claim"),
+        *("XML1.MA_LOAI_RV: hồ sơ phải có bảng XML13", "the claim must have table XML13"),
+    ):
+        assert text in told
