@@ -87,6 +87,15 @@ with DAG(
             raise AirflowSkipException("Không có lô mới. Nothing new has arrived.")
         return len(new)
 
+    @task(pool=POOL)
+    def appraise_affected() -> dict[str, int]:
+        """Giám định lại hồ sơ của các lô trước mà lô mới có liên quan (trùng, chồng thời gian, bản thay thế ...).
+
+        Appraises again the claims of earlier deliveries that new ones bear on (repeats, overlaps, replaced versions).
+        What could not be done is tried by the next run.
+        """
+        return tasks.appraise_affected()
+
     @task
     def update_statistics() -> dict[str, int]:
         """Cập nhật thống kê cơ sở - tháng của các lô vừa ghi; lỗi ở đây không ảnh hưởng câu trả lời nào.
@@ -108,6 +117,7 @@ with DAG(
     # Teardowns: they run whatever became of the batches, and leave the run's state to them.
     batch.expand(batch=planned) >> [
         look_again(planned).as_teardown(),
+        appraise_affected().as_teardown(),
         update_statistics().as_teardown(),
         data_docs(planned).as_teardown(),
     ]

@@ -91,6 +91,17 @@ def run_step(step: str, batch: dict[str, Any]) -> dict[str, int]:
     return counts
 
 
+def appraise_affected() -> dict[str, int]:
+    """See `claim_pipeline.steps.appraise_affected`; fails visibly where a delivery could not be done."""
+    counts = steps.appraise_affected(actor())
+    if counts["failed"]:
+        raise AirflowFailException(
+            f"{counts['failed']} lô liên quan chưa giám định lại được: xem nhật ký; lần chạy sau thử lại.\n"
+            f"{counts['failed']} affected deliveries could not be appraised again: see the log; the next run tries."
+        )
+    return counts
+
+
 def document(planned: list[dict[str, Any]]) -> dict[str, int]:
     """Data Docs of the deliveries of a run; gives counts only. See `claim_pipeline.steps.document`."""
     deliveries = [delivery for batch in planned for delivery in batch["deliveries"]]

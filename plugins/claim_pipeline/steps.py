@@ -26,7 +26,7 @@ from claim_pipeline.settings import settings
 if TYPE_CHECKING:
     import pandas as pd
 
-    from claim_pipeline.again import Again, Reproduced
+    from claim_pipeline.again import Again, Basis, Reproduced
     from claim_pipeline.appraise import Known
     from claim_pipeline.archive import Archive
     from claim_pipeline.data_docs import Entry, Site
@@ -714,6 +714,8 @@ def run_all(actor: str, progress: Callable[[str, int, int], None] | None = None)
         settling = inbox.look(known.inbox_folder, known.settle_seconds).settling.values()
         wait_until = max((at for at in settling if at is not None and at <= deadline), default=None)
         if wait_until is None:
+            tell("Hồ sơ liên quan · claims that others affect")
+            appraise_affected(actor)
             tell("Thống kê · statistics")
             update_statistics()
             break
@@ -751,23 +753,24 @@ def _contract_bytes() -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path is not None else ""
 
 
+AGAIN = ("changed", "same", "closed", "failed", "busy", "waiting")
+"""What may become of a delivery that is appraised again; see appraise_again."""
+
+
 def appraise_again(deliveries: Iterable[int], actor: str, cause: str) -> dict[str, int]:
-    """Appraises recorded deliveries again, from their archived bytes, with the reference data in force and what is now
-    known of other claims; cause: "history" or "reappraisal".
+    """Appraises recorded deliveries again, from their archived bytes, with what is now known of other claims and the
+    reference data in force (cause "reappraisal") or those of their last appraisal (cause "history").
 
     What of their claims (those that no later version replaces) comes out otherwise is recorded as a new appraisal and
     answered; nothing else changes. Returns counts of deliveries: changed, same, closed (nothing open in them), failed
     (the log says why; try again), busy (another process works on them), waiting (their first appraisal is not recorded
     yet, and will see what there is). Twice is as once.
     """
-    from claim_pipeline.again import Basis
-
-    counts = dict.fromkeys(("changed", "same", "closed", "failed", "busy", "waiting"), 0)
+    counts = dict.fromkeys(AGAIN, 0)
     wanted = sorted(set(deliveries))
     rows = {row.id: row for row in _store().deliveries(wanted)}
     _reference.cache_clear()
-    known, reference = _reference()
-    basis = Basis(reference, known)
+    in_force: Basis | None = None
     run = settings().work_folder / "again" / cause
     with _store().working_on([*rows]) as mine:
         counts["busy"] = len(rows) - len(mine)
@@ -781,6 +784,10 @@ def appraise_again(deliveries: Iterable[int], actor: str, cause: str) -> dict[st
                 continue
             try:
                 shutil.rmtree(run / str(delivery), ignore_errors=True)  # of a run that was killed: it knew less
+                basis = _as_before(delivery) if cause == "history" else None
+                if basis is None:
+                    in_force = in_force or _in_force()
+                    basis = in_force
                 told = _again().compare(delivery, None, basis, run)
                 made = _again().write(delivery, None, basis, run, actor, cause)
                 shutil.rmtree(run / str(delivery), ignore_errors=True)
@@ -793,6 +800,39 @@ def appraise_again(deliveries: Iterable[int], actor: str, cause: str) -> dict[st
                 log.error("delivery %s could not be appraised again: %s: %s", delivery, type(error).__name__, said)
     answer_again(actor)
     return counts
+
+
+def _in_force() -> Basis:
+    from claim_pipeline.again import Basis
+
+    known, reference = _reference()
+    return Basis(reference, known)
+
+
+def _as_before(delivery: int) -> Basis | None:
+    """Reference data as the last appraisal of a delivery knew them; None where nobody wrote down which they were."""
+    from claim_pipeline.again import Basis
+    from claim_pipeline.appraise import Known
+
+    last = _store().appraisals(delivery)[-1]
+    if last.known_at is None or last.reference is None:
+        return None
+    return Basis(_reference_of(last), Known(last.known_at.isoformat(), last.reference))
+
+
+def appraise_affected(actor: str) -> dict[str, int]:
+    """Appraises again the deliveries whose claims look otherwise beside claims that came later, each with the reference
+    data that it was appraised with; what comes out otherwise is recorded and answered (cause "history").
+
+    Returns counts as appraise_again. What cannot be done now is tried at the next call.
+    """
+    total = dict.fromkeys(AGAIN, 0)
+    for delivery, since in _store().affected().items():
+        counts = appraise_again([delivery], actor, "history")
+        total = {name: total[name] + counts[name] for name in total}
+        if not any(counts[name] for name in ("failed", "busy", "waiting")):
+            _store().no_longer_affected(delivery, since)
+    return total
 
 
 def answer_again(actor: str) -> int:

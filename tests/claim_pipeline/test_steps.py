@@ -522,3 +522,74 @@ def test_a_file_that_becomes_whole_while_others_are_worked_on_is_taken_too(
 
     monkeypatch.setattr(steps, "step_on_files", meanwhile)
     assert steps.run_all("test")["answered"] == 2
+
+
+def stay_file(folder: Path, name: str, start: str, end: str, facility: str) -> Path:
+    """A claim XML of one inpatient stay of one invented person."""
+    from claim_pipeline.transform.submission import write_submission
+    from claim_rules import cases
+
+    inpatient = {
+        "MA_LOAI_KCB": "03", "NGAY_VAO_NOI_TRU": start, "LY_DO_VNT": "Sốt cao", "PP_DIEU_TRI": "Kháng sinh",
+        "MA_LK": name, "NGAY_VAO": start, "NGAY_RA": end, "MA_CSKCB": facility,
+    }  # fmt: skip
+    at = {"NGAY_YL": start}
+    given = {
+        "facility": facility, "XML1": inpatient, "XML2": {1: at},
+        "XML3": {1: at, 2: at | {"NGAY_TH_YL": start, "NGAY_KQ": end}},
+    }  # fmt: skip
+    tables = cases.build(cases.WorkedCase(name, "", "stay", (), given=given))
+    out = folder / f"{name}-{end}.xml"
+    write_submission(out, tables, facility, "20250901")
+    return out
+
+
+OTHER = "27002"
+# B overlaps A at another facility by a day; A is then corrected and ends before B begins; C begins a day after B.
+SENT = {
+    "a.xml": (OTHER, ("A", "202508090800", "202508120900")),
+    "b.xml": (FACILITY, ("B", "202508110800", "202508140900")),
+    "a2.xml": (OTHER, ("A", "202508090800", "202508110700")),
+    "c.xml": (FACILITY, ("C", "202508150700", "202508160900")),
+}
+
+
+def standing(connect: Any, url: str) -> dict[str, tuple[str, list[str]]]:
+    """MA_LK -> outcome and rules DUP that stand for the newest version of each claim."""
+    with connect(url) as connection:
+        rows = connection.execute(
+            "SELECT o.ma_lk, o.outcome, coalesce(array_agg(f.rule ORDER BY f.rule) FILTER (WHERE f.rule LIKE 'DUP-%'), "
+            "'{}') FROM standing_outcome o LEFT JOIN standing_finding f ON f.version = o.version "
+            "WHERE o.newest GROUP BY 1, 2 ORDER BY 1"
+        )
+        return {name: (outcome, found) for name, outcome, found in rows}
+
+
+def test_claims_that_a_later_delivery_bears_on_are_appraised_again(place: Path, url: str, connect: Any) -> None:
+    for name, (facility, stay) in list(SENT.items())[:2]:
+        drop(place, stay_file(place, *stay, facility), name, facility)
+        steps.run_all("test")
+    assert standing(connect, url) == {"A": ("accepted", []), "B": ("rejected", ["DUP-003"])}
+    facility, stay = SENT["a2.xml"]
+    drop(place, stay_file(place, *stay, facility), "a2.xml", facility)
+    steps.run_all("test")
+    assert standing(connect, url) == {"A": ("accepted", []), "B": ("accepted", [])}
+    answers = sorted((place / "outbox" / FACILITY).iterdir())
+    assert len(answers) == 2  # the facility is told of the change
+    assert steps.appraise_affected("test") == dict.fromkeys(steps.AGAIN, 0)
+
+
+@pytest.mark.parametrize("order", [("a2.xml", "c.xml", "b.xml", "a.xml"), ("b.xml", "a.xml", "c.xml", "a2.xml")])
+def test_the_order_in_which_deliveries_are_recorded_makes_no_difference(
+    place: Path, url: str, connect: Any, order: tuple[str, ...]
+) -> None:
+    received = {}
+    for name, (facility, stay) in SENT.items():
+        drop(place, stay_file(place, *stay, facility), name, facility)
+        (received[name],) = steps.receive("test")
+    for name in order:
+        for step in steps.STEPS[1:]:
+            steps.run_step(step, [received[name]], actor="test")
+    while any(steps.appraise_affected("test").values()):
+        pass
+    assert standing(connect, url) == {"A": ("accepted", []), "B": ("accepted", []), "C": ("accepted", ["DUP-011"])}

@@ -521,6 +521,16 @@ class VisitBed(Base):
     person: Mapped[str]
 
 
+class AffectedDelivery(Base):
+    """A recorded delivery with claims to be appraised again because another delivery came; the row goes once it is."""
+
+    __tablename__ = "affected_delivery"
+
+    delivery: Mapped[int] = mapped_column(ForeignKey("delivery.id"), primary_key=True, autoincrement=False)
+    because: Mapped[int] = mapped_column(ForeignKey("delivery.id"))
+    at: Mapped[dt.datetime] = mapped_column(server_default=text("clock_timestamp()"))
+
+
 class ReferenceLoad(Base):
     """One loading of one reference-data file: which bytes, when, by whom. Rows are only ever added."""
 

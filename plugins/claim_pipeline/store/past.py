@@ -157,6 +157,31 @@ def frames(
     return {name: frame.fillna("") for name, frame in out.items()}
 
 
+def note_affected(connection: psycopg.Connection[Any], delivery_id: int, facility: str, known_at: str | None) -> None:
+    """Notes which recorded deliveries must be appraised again because this one came: those with claims for which it, or
+    a version that it replaces, is another claim that a rule looks at. Called last in the transaction that records it.
+
+    known_at: since when its own appraisal may not have seen what was recorded (ISO 8601); where it missed something the
+    delivery itself is noted.
+    """
+    # one delivery at a time, so that of two that are recorded at once the second sees the first
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", [_NOTING])
+    facts = {
+        "delivery": sql.Literal(delivery_id),
+        "facility": sql.Literal(facility),
+        "known_at": sql.Literal(known_at),
+        "no_person": sql.Literal(NO_PERSON),
+        "died": sql.Literal(law.load("card_status")["died"]),
+        "months": sql.Literal(law.load("card_status")["person_months"]),
+        "inpatient": sql.Literal(law.load("inpatient")["codes"]),
+    }
+    connection.execute(sql.SQL(_CHANGED).format(**facts))
+    connection.execute("CREATE INDEX ON changed_person (key); ANALYZE changed, changed_person")
+    connection.execute(sql.SQL(_AFFECTED).format(**facts))
+
+
+_NOTING = 7_204_611_002  # any number of our own
+
 _OWN = """
 CREATE TEMPORARY TABLE own_visit (
     position bigint PRIMARY KEY, ma_lk text, started timestamptz, admitted timestamptz, ended timestamptz,
@@ -360,3 +385,72 @@ _FRAMES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
 }
 """Name of each frame -> query and columns."""
+
+
+# Versions that this delivery brought and those of the same claims that it takes the place of (or that take its place).
+_CHANGED = """
+CREATE TEMPORARY TABLE changed ON COMMIT DROP AS
+SELECT s.*, (first.delivery << 20) + first.position AS received
+FROM claim_version mine JOIN claim_version v ON v.id = mine.id OR (v.claim = mine.claim AND NOT v.duplicate)
+JOIN visit s ON s.version = v.id, LATERAL (
+    SELECT w.delivery, w.position FROM claim_version w
+    WHERE w.claim = v.claim AND NOT w.duplicate ORDER BY w.delivery LIMIT 1
+) first
+WHERE mine.delivery = {delivery} AND NOT mine.duplicate;
+
+CREATE TEMPORARY TABLE changed_person ON COMMIT DROP AS
+SELECT DISTINCT p.key, p.version FROM changed c JOIN visit_person p USING (version)
+WHERE (SELECT count(*) FROM (SELECT FROM visit_person q WHERE q.key = p.key LIMIT {no_person} + 1) those)
+      <= {no_person};
+"""
+
+_AFFECTED = """
+WITH pair AS (
+    SELECT c.version AS mine, s.version AS other
+    FROM changed_person p JOIN changed c USING (version) JOIN visit_person q ON q.key = p.key
+    JOIN visit s ON s.version = q.version
+    WHERE (
+        s.started <= c.ended + interval '1 day' AND s.ended >= c.started - interval '1 day'
+    ) OR (
+        s.numbers <> '' AND c.numbers <> ''
+        AND (s.numbers, s.citizen, s.holder) IS DISTINCT FROM (c.numbers, c.citizen, c.holder)
+        AND s.started BETWEEN c.started - make_interval(months => {months})
+                          AND c.started + make_interval(months => {months})
+    ) OR (
+        c.ket_qua_dtri = ANY({died}) AND s.ended > c.ended
+    ) OR (
+        s.ma_doituong_kcb = '1.5' AND s.facility = {facility} AND s.started >= c.ended
+        AND (c.appointed IS NOT NULL OR c.ma_doituong_kcb = '1.5')
+    ) OR (
+        s.ma_doituong_kcb = '1.3' AND s.ma_noi_di = {facility} AND s.started >= c.ended - interval '1 day'
+        AND s.started < c.ended + interval '1 year'
+    )
+    UNION
+    SELECT c.version, d.version
+    FROM changed c JOIN visit_device e USING (version) JOIN visit_device d USING (ma_vat_tu, ma_hieu_sp)
+    UNION
+    SELECT c.version, b.version
+    FROM changed c JOIN visit_bed a USING (version) JOIN visit_bed b ON b.facility = a.facility
+         AND b.ma_khoa = a.ma_khoa AND b.ma_giuong = a.ma_giuong AND b.started < a.ended AND b.ended > a.started
+         AND b.person <> a.person
+), met AS (
+    SELECT p.mine, v.delivery, d.recorded_at, c.received < (first.delivery << 20) + first.position AS later,
+           c.ma_loai_kcb = ANY({inpatient}) OR s.ma_loai_kcb = ANY({inpatient}) OR c.ket_qua_dtri = ANY({died})
+           OR (s.numbers, s.citizen, s.holder) IS DISTINCT FROM (c.numbers, c.citizen, c.holder)
+           OR s.ma_doituong_kcb IN ('1.3', '1.5') AS looks_ahead
+    FROM pair p JOIN claim_version v ON v.id = p.other AND v.newest AND v.delivery <> {delivery}
+    JOIN delivery d ON d.id = v.delivery JOIN visit s ON s.version = p.other JOIN changed c ON c.version = p.mine,
+    LATERAL (
+        SELECT w.delivery, w.position FROM claim_version w
+        WHERE w.claim = v.claim AND NOT w.duplicate ORDER BY w.delivery LIMIT 1
+    ) first
+    WHERE NOT EXISTS (SELECT FROM claim_version twin WHERE twin.claim = v.claim AND twin.delivery = {delivery})
+)
+INSERT INTO affected_delivery (delivery, because)
+SELECT met.delivery, {delivery} FROM met WHERE later OR looks_ahead
+UNION
+SELECT {delivery}, {delivery} FROM met JOIN claim_version v ON v.id = met.mine AND v.delivery = {delivery}
+WHERE met.recorded_at > {known_at}::timestamptz - interval '5 minutes'
+ORDER BY 1
+ON CONFLICT (delivery) DO UPDATE SET because = excluded.because, at = clock_timestamp()
+"""

@@ -156,6 +156,7 @@ class Store(Deliveries, Appraisals, Statistics, Validations, Audits):
         claim is the newest depends on the order in which the deliveries were received, not recorded.
         Raises OperatorError if the database refuses what it is given (say, amounts that do not add up).
         """
+        from claim_pipeline.store.past import note_affected
         from claim_pipeline.store.recording import Recording
         from claim_pipeline.store.validations import ValidationRecording
 
@@ -192,6 +193,7 @@ class Store(Deliveries, Appraisals, Statistics, Validations, Audits):
                 self._move(
                     connection, delivery_id, "recorded", actor, recording.report_sha256, outputs, recording.totals
                 )
+                note_affected(_driver(connection), delivery_id, row.facility, recording.rests_on.get("known_at"))
             faults.point("record:written")
         faults.point("record:committed")
 
@@ -251,6 +253,20 @@ class Store(Deliveries, Appraisals, Statistics, Validations, Audits):
                 text("SELECT facility FROM delivery WHERE id = :id"), {"id": delivery_id}
             ).scalar_one()
             return {"versions": versions} | past.frames(_driver(connection), delivery_id, facility, tables)
+
+    def affected(self) -> dict[int, dt.datetime]:
+        """Recorded deliveries with claims to be appraised again because another delivery came -> since when."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(text("SELECT delivery, at FROM affected_delivery ORDER BY delivery"))
+            return {row.delivery: row.at for row in rows}
+
+    def no_longer_affected(self, delivery_id: int, since: dt.datetime) -> None:
+        """Takes note that a delivery was appraised again; what came after `since` still waits."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                text("DELETE FROM affected_delivery WHERE delivery = :id AND at = :since"),
+                {"id": delivery_id, "since": since},
+            )
 
     def newest_before(self, delivery_id: int, ma_lks: Iterable[str]) -> dict[str, tuple[int, int]]:
         """MA_LK -> (delivery, position) of the newest readable claim that earlier deliveries of the same facility

@@ -1,4 +1,4 @@
-"""What is kept of every claim for the rules that look at other claims: visits, persons, devices, beds.
+"""What is kept of every claim for the rules that look at other claims, and which deliveries a new one affects.
 
 Revision ID: 0008
 Revises: 0007
@@ -64,6 +64,15 @@ CREATE TABLE visit_bed (
     FOREIGN KEY(version) REFERENCES visit (version)
 );
 CREATE INDEX visit_bed_place ON visit_bed (facility, ma_khoa, ma_giuong, started);
+
+CREATE TABLE affected_delivery (
+    delivery BIGINT NOT NULL,
+    because BIGINT NOT NULL,
+    at TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL,
+    PRIMARY KEY (delivery),
+    FOREIGN KEY(delivery) REFERENCES delivery (id),
+    FOREIGN KEY(because) REFERENCES delivery (id)
+);
 """
 
 
@@ -79,4 +88,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Takes the tables back; they can be made again only by recording the deliveries again."""
-    op.execute("DROP TABLE visit_bed, visit_device, visit_person, visit")
+    op.execute("DROP TABLE affected_delivery, visit_bed, visit_device, visit_person, visit")
