@@ -200,7 +200,9 @@ class Again:
         found.rules.to_parquet(folder / RULES)
         if not found.changed:
             for path in folder.iterdir():
-                if not path.name.startswith("difference"):
+                if path.is_dir():  # a large frame
+                    shutil.rmtree(path)
+                elif path.name not in (CLAIMS, RULES):
                     path.unlink()
         faults.point("again:compared")
         _write(folder, told)
