@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import psycopg
 import pytest
 
@@ -184,6 +185,40 @@ def test_data_docs_follow_the_answers(place: Any, parts: Any):
     assert status == 200
     assert "07/2026" in page
     assert place.page("/claims/data-docs/index.html", signed_in=False)[0] == 401
+
+
+def test_a_month_is_appraised_again_first_for_show_then_for_real(place: Any, parts: Any):
+    facility = parts["first"][0].parent.name
+    catalogue = place.airflow.home / "reference" / "drugs.csv"
+    prices = pd.read_csv(catalogue, dtype=str, keep_default_na=False)
+    prices[["DON_GIA", "DON_GIA_BH"]] = "1.000"
+    prices.to_csv(catalogue.with_suffix(".part"), index=False)
+    catalogue.with_suffix(".part").rename(catalogue)
+    assert place.airflow.run_dag("reference_data") == "success"
+
+    def reports() -> list[dict[str, Any]]:
+        folders = (place.airflow.home / "reappraisals").glob(f"*-202607-{facility}")
+        return [json.loads((folder / "difference.json").read_text("utf-8")) for folder in sorted(folders)]
+
+    def approved() -> Decimal:
+        [row] = [row for row in place.store.summary() if row["facility"] == facility]
+        return Decimal(row["approved"])
+
+    was, asked = approved(), {"month": "202607", "facility": facility}
+    assert place.airflow.run_dag("reappraisal", conf=asked) == "success"
+    [shown] = reports()
+    assert shown["dry_run"] is True
+    assert shown["totals"]["changed"] > 0
+    assert approved() == was == Decimal(shown["totals"]["before"]["approved"])
+    outbox = place.airflow.home / "outbox" / facility
+    assert list(outbox.glob("*-reappraisal-*")) == []
+
+    assert place.airflow.run_dag("reappraisal", conf=asked | {"dry_run": False}) == "success"
+    assert approved() == Decimal(shown["totals"]["after"]["approved"]) < was
+    answers = list(outbox.glob("*-reappraisal-2"))
+    assert {row["delivery"] for row in shown["claims"]} == {
+        json.loads((folder / "difference.json").read_text("utf-8"))["claims"][0]["delivery"] for folder in answers
+    }
 
 
 def test_personal_data_reach_neither_logs_nor_xcom_nor_data_docs(place: Any):
