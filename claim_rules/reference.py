@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -40,3 +40,38 @@ def rows_on(wanted: pd.DataFrame, entries: pd.DataFrame, keys: Mapping[str, str]
     pairs = left.merge(right, on=list(keys.values()), how="inner")
     valid = (pairs["_from"] <= pairs["_day"]) & (pairs["_day"] <= pairs["_to"])
     return pairs[valid].drop(columns=["_day", "_from", "_to"]).reset_index(drop=True)
+
+
+def overlaps(entries: pd.DataFrame, keys: Sequence[str], prices: Sequence[str]) -> pd.DataFrame:
+    """Neighbours in time among the rows of the same key (bounds inclusive) that hold on the same day, or leave days
+    between them that no row of the key covers.
+
+    entries: text columns `keys`, `prices`, TU_NGAY, DEN_NGAY (blank: open). Returns a frame of row and before (the
+    index of each), kind: "price" (they overlap and differ in a price), "overlap" or "gap". Rows that end before they
+    start are passed over; `before` is the row that lasts longest of those that start earlier.
+    """
+    frame = pd.DataFrame({"key": entries.groupby(list(keys), dropna=False).ngroup()}, index=entries.index)
+    frame["first"] = entries["TU_NGAY"].fillna("").str.strip()
+    frame["last"] = entries["DEN_NGAY"].fillna("").str.strip().replace("", OPEN_END)
+    frame["price"] = entries.groupby(list(prices), dropna=False).ngroup() if len(prices) else 0
+    frame = frame[frame["first"] <= frame["last"]].sort_values(["key", "first", "last"], kind="stable")
+    frame["row"] = frame.index
+    # of the rows before, the one that lasts longest: where the greatest last day so far was first reached
+    frame["end"] = pd.to_numeric(frame["last"])
+    reached = frame.groupby("key")["end"].cummax()
+    leads = (reached != reached.groupby(frame["key"]).shift()).to_numpy()
+    lead = frame["row"].where(leads).groupby(frame["key"]).ffill()
+    frame["before"] = lead.groupby(frame["key"]).shift()
+    pairs = frame.dropna(subset=["before"]).astype({"before": "int64"})
+    other = frame.loc[pairs["before"]]
+    before_last = other["last"].to_numpy()
+    together = pairs["first"].to_numpy() <= before_last
+    differ = pairs["price"].to_numpy() != other["price"].to_numpy()
+    ended = pd.to_datetime(pd.Series(before_last, index=pairs.index), format="%Y%m%d", errors="coerce")
+    starts = pd.to_datetime(pairs["first"], format="%Y%m%d", errors="coerce")
+    gap = (starts - ended).dt.days.gt(1).to_numpy()
+    kind = pd.Series("", index=pairs.index, dtype="str")
+    kind[gap & ~together] = "gap"
+    kind[together] = "overlap"
+    kind[together & differ] = "price"
+    return pairs.assign(kind=kind).loc[kind != "", ["row", "before", "kind"]].reset_index(drop=True)

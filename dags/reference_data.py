@@ -5,20 +5,24 @@ from __future__ import annotations
 from datetime import timedelta
 
 from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, task
+from airflow.sdk.exceptions import AirflowFailException
 
 from claim_airflow import assets, tasks
 from claim_pipeline import steps
+from claim_pipeline.errors import ReferenceDataError
 
 DOC = """
 ### Danh mục · Reference data
 
 Nạp các tệp CSV hoặc xlsx trong thư mục `reference/` (thuốc, dịch vụ, vật tư, giá, thẻ, cơ sở, nhân viên, …) vào cơ
 sở dữ liệu: ngay khi có tệp mới, mỗi giờ một lần, hoặc khi bấm Trigger. Quy tắc thiếu danh mục thì không chạy và báo
-cáo nói rõ điều đó.
+cáo nói rõ điều đó. Tệp không dùng được thì tác vụ đỏ và nói rõ chỗ sai, các tệp khác vẫn được nạp; mỗi tệp có một báo
+cáo trong `reference/reports/`.
 
 Loads the CSV or xlsx files of the `reference/` folder (drugs, services, supplies, prices, cards, facilities, staff, …)
 into the database: as soon as one changes, every hour, or when triggered. A rule without its data does not run, and the
-report says so.
+report says so. A file that cannot be used makes the task red, which says where; the others are loaded. Each file has a
+report in `reference/reports/`.
 """
 
 with DAG(
@@ -42,6 +46,12 @@ with DAG(
 
         Loads the files; returns the number of rows of each.
         """
-        return steps.load_reference_folder(tasks.actor())
+        try:
+            return steps.load_reference_folder(tasks.actor())
+        except ReferenceDataError as error:
+            # the others are loaded; to try again with the same bytes is no use
+            raise AirflowFailException(
+                f"{error.message_vi}. {error.next_vi}. / {error.message_en}; {error.next_en}."
+            ) from None
 
     load()

@@ -161,7 +161,7 @@ def check(
     _files(*files)
     _out(out)
     from claim_pipeline import steps
-    from claim_pipeline.reference import read_folder
+    from claim_pipeline.reference import read_folder, source_hashes
 
     moment = _received_at(received_at)
     _folder(reference)
@@ -169,9 +169,10 @@ def check(
     reports: list[str] = []
     try:
         known = read_folder(reference) if reference is not None else {}
+        hashes = source_hashes(reference) if reference is not None else None
         anchors = _anchors(trust)
         for file in files:
-            with steps.check(file, known, moment, anchors) as checked:
+            with steps.check(file, known, moment, anchors, hashes) as checked:
                 worst = max(worst, checked.exit_code)
                 text = checked.ws.report.read_text("utf-8")
                 told = _schema_faults(checked.ws) if schema else None
@@ -606,6 +607,71 @@ def docs_build(
     )
     typer.echo(str(settings().data_docs_folder / "index.html"))
     raise typer.Exit(1 if counts["failed"] else 0)
+
+
+reference_data = typer.Typer(help="Danh mục trong cơ sở dữ liệu. Reference data in the database.")
+app.add_typer(reference_data, name="reference")
+_KNOWN_AT = "Như đã biết lúc đó, ISO 8601 · as known then"
+
+
+@reference_data.command("load")
+def reference_load(
+    place: Annotated[Path, typer.Argument(help="Tệp hoặc thư mục · file or folder", exists=True)],
+) -> None:
+    """Nạp danh mục. Loads reference data; a report of each file is written into reports/ beside them.
+
+    Exit: 0 all loaded, 2 a file was refused (the others are loaded)."""
+    from claim_pipeline import steps
+
+    actor = f"giamdinh reference load ({os.environ.get('USER') or 'operator'})"
+    try:
+        loaded = steps.load_reference_folder(actor, place)
+    except GiamdinhError as error:
+        _tell(error)
+        raise typer.Exit(2) from None
+    for name, rows in sorted(loaded.items()):
+        typer.echo(f"{name}\t{rows}")
+
+
+@reference_data.command("list")
+def reference_list(known_at: Annotated[str | None, typer.Option(help=_KNOWN_AT)] = None) -> None:
+    """Danh mục đang dùng. Tables in force: rows, since when, by whom, sha256, file."""
+    from claim_pipeline import steps
+
+    try:
+        tables = steps.reference_tables(_received_at(known_at))
+    except GiamdinhError as error:
+        _tell(error)
+        raise typer.Exit(2) from None
+    for name, load in tables.items():
+        since = load["loaded_at"].isoformat()
+        told = (name, load["rows"], since, load["actor"], load["sha256"] or "-", load["file"] or "-")
+        typer.echo("\t".join(map(str, told)))
+
+
+@reference_data.command("history")
+def reference_loads(
+    name: Annotated[str, typer.Argument(help="Danh mục, ví dụ drugs · table")],
+    known_at: Annotated[str | None, typer.Option(help=_KNOWN_AT)] = None,
+) -> None:
+    """Các lần nạp của một danh mục. Loads of a table, newest first: since, rows, new, ended, refused, warnings, by."""
+    from claim_pipeline import steps
+
+    try:
+        loads = steps.reference_history(name, _received_at(known_at))
+    except GiamdinhError as error:
+        _tell(error)
+        raise typer.Exit(2) from None
+    if not loads:
+        _say(f"Chưa nạp danh mục {name}.", f"{name} was not loaded.")
+        raise typer.Exit(2)
+    for load in loads:
+        report = load["report"] or {}
+        told = (
+            load["since"].isoformat(), load["rows"], f"+{load['added']}", f"-{load['ended']}",
+            report.get("refused_rows", "-"), report.get("warned", "-"), load["actor"], load["sha256"] or "-",
+        )  # fmt: skip
+        typer.echo("\t".join(map(str, told)))
 
 
 profile = typer.Typer(help="Mẫu ánh xạ tệp xuất của phần mềm bệnh viện. Mapping profiles of record systems.")

@@ -100,7 +100,7 @@ def run(
         },
     )
     delivery.status = "appraised"
-    _write(ws.report, _report(delivery, result, appraisal))
+    _write(ws.report, _report(delivery, result, appraisal, known))
     ws.delivery = delivery
 
 
@@ -247,7 +247,9 @@ def totals_of(claims: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _report(delivery: Delivery, result: outcome.Outcome, appraisal: engine.Appraisal) -> Iterator[str]:
+def _report(
+    delivery: Delivery, result: outcome.Outcome, appraisal: engine.Appraisal, known: Known | None
+) -> Iterator[str]:
     """The report as pieces of JSON text, one claim after the other, so that a large delivery is never held twice."""
 
     def dump(value: Any) -> str:
@@ -271,6 +273,8 @@ def _report(delivery: Delivery, result: outcome.Outcome, appraisal: engine.Appra
     }
     yield f'],\n"totals": {dump(totals)},\n"rules_run": {dump(appraisal.rules_run)},\n'
     yield f'"skipped_rules": {dump(appraisal.skipped)}'
+    if known is not None:
+        yield f',\n"reference": {dump({name: {"sha256": load["sha256"]} for name, load in known.loads.items()})}'
     if appraisal.failed:
         yield f',\n"failed_rules": {dump(appraisal.failed)}'
     yield "}\n"

@@ -1,4 +1,5 @@
-"""Reads reference data (catalogues, cards, facilities, ...) from a folder of csv and xlsx files."""
+"""Reads reference data (catalogues, cards, facilities, ...) from a folder of csv and xlsx files, and says of each file
+what was read, refused and doubtful."""
 
 from __future__ import annotations
 
@@ -6,51 +7,99 @@ import csv
 import datetime as dt
 import hashlib
 import io
+import logging
+import os
+import re
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from claim_pipeline import reference_layouts as layouts
 from claim_pipeline.errors import ReferenceDataError
+from claim_rules.reference import overlaps
 
 if TYPE_CHECKING:
     from claim_pipeline.store.store import Store
 
-FILES = (
-    "facilities",
-    "cards",
-    "copayments",
-    "departments",
-    "staff",
-    "drugs",
-    "supplies",
-    "services",
-    "machines",
-    "icd10",
-    "bundles",
-    "icd_lists",
-    "holidays",
-    "certificates",
-    "drug_conditions",
-)
+FILES = tuple(layouts.KEYS)
 """File stems of the contract."""
-
-RENAMED = {"TUNGAY": "TU_NGAY", "DENNGAY": "DEN_NGAY"}
-"""Headers of the portal's exports, and how we call them."""
 
 DATE_COLUMNS = frozenset(
     {
         "TU_NGAY", "DEN_NGAY", "GT_THE_TU", "GT_THE_DEN", "HOP_DONG_TU", "HOP_DONG_DEN", "NAM_NAM_LIEN_TUC",
-        "TRANG_THAI_TU", "NGAY",
+        "TRANG_THAI_TU", "NGAY", "TU_NGAY_HD", "DEN_NGAY_HD", "HD_TU", "HD_DEN", "NGAYCAP_CCHN",
     }
 )  # fmt: skip
 FACILITY_COLUMN = "MA_CSKCB"
+REPORTS = "reports"
+_HEADER_WITHIN = 30  # rows of titles that may stand above the header of an export
+_SHOWN = 200  # refused rows and warnings that a report names one by one
+_LOOK_LIKE_DATES = r"([0-9]{1,2})[/-]([0-9]{1,2})[/-]([0-9]{4})(?: [0-9:]{4,8})?"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Report:
+    """What became of one file. refused, warnings: {"row", "column", "vi", "en"}, the first ones; their numbers are
+    refused_rows and warned. Cells are never quoted: they may be of a person."""
+
+    file: str
+    table: str
+    layout: str = "csv"
+    sha256: str = ""
+    read_rows: int = 0
+    loaded_rows: int = 0
+    refused_rows: int = 0
+    warned: int = 0
+    refused: list[dict[str, Any]] = field(default_factory=list)
+    warnings: list[dict[str, Any]] = field(default_factory=list)
+    error_vi: str | None = None
+    error_en: str | None = None
+
+    def warn(self, row: int | None, column: str | None, vi: str, en: str) -> None:
+        """Notes something doubtful that keeps nothing out."""
+        self.warned += 1
+        if len(self.warnings) < _SHOWN:
+            self.warnings.append({"row": row, "column": column, "vi": vi, "en": en})
+
+    def as_text(self) -> str:
+        """The report as a page of text for whoever dropped the file, Vietnamese first."""
+        out = [f"{self.file} · {self.table} · {self.layout}", f"sha256 {self.sha256}"]
+        if self.error_vi is not None:
+            out += ["", f"TỆP KHÔNG ĐƯỢC NHẬN: {self.error_vi}", f"The file was not taken: {self.error_en}"]
+            out += ["Danh mục đang dùng vẫn giữ nguyên. · The data in force stay as they are."]
+        else:
+            out += [
+                f"Đọc {self.read_rows} dòng, nạp {self.loaded_rows}, từ chối {self.refused_rows}; "
+                f"cảnh báo {self.warned}.",
+                f"{self.read_rows} rows read, {self.loaded_rows} loaded, {self.refused_rows} refused; "
+                f"{self.warned} warnings.",
+            ]
+        for title, notes, number in (
+            ("Dòng bị từ chối · Rows refused", self.refused, self.refused_rows),
+            ("Cảnh báo · Warnings", self.warnings, self.warned),
+        ):
+            if notes:
+                out += ["", title]
+                for note in notes:
+                    row = f"dòng {note['row']} · row {note['row']}" if note["row"] else ""
+                    place = ", ".join(part for part in (row, note["column"] or "") if part)
+                    out.append(f"- {place + ': ' if place else ''}{note['vi']} · {note['en']}")
+                if number > len(notes):
+                    out.append(f"- … (+{number - len(notes)})")
+        return "\n".join(out) + "\n"
 
 
 def read_folder(
-    folder: Path | str, errors: list[ReferenceDataError] | None = None, leave_out: Collection[str] = ()
+    folder: Path | str,
+    errors: list[ReferenceDataError] | None = None,
+    leave_out: Collection[str] = (),
+    reports: dict[str, Report] | None = None,
 ) -> dict[str, pd.DataFrame]:
     """All reference files of a folder: file stem -> frame of text columns (dtype str, blank cells are "").
 
@@ -59,39 +108,64 @@ def read_folder(
     so are the stems to `leave_out`.
 
     A file that cannot be used raises ReferenceDataError, which names file, row and column; with a list for `errors`
-    it is put there instead, and the other files still load.
+    it is put there instead, and the other files still load. With `reports` (by stem, filled here) rows that cannot be
+    used are left out and named there; without, the first of them raises.
     """
     tables: dict[str, pd.DataFrame] = {}
     for stem, paths in sorted(_found(Path(folder)).items()):
         if stem in leave_out and len(paths) == 1:
             continue
+        report = Report(", ".join(path.name for path in paths), stem)
         try:
             if len(paths) > 1:
-                names = ", ".join(path.name for path in paths)
-                raise _error(names, None, None, "chỉ được có một tệp cho mỗi danh mục", "only one file per table")
-            tables[stem] = read_file(paths[0])
+                raise _error(report.file, None, None, "chỉ được có một tệp cho mỗi danh mục", "only one file per table")
+            tables[stem] = _read(paths[0], stem, report, lenient=reports is not None)
         except ReferenceDataError as error:
+            report.error_vi, report.error_en = error.message_vi, error.message_en
             if errors is None:
                 raise
             errors.append(error)
+        if reports is not None:
+            reports[stem] = report
     return tables
 
 
 def load_folder(folder: Path | str, store: Store, actor: str = "reference") -> dict[str, int]:
-    """Puts the reference files of a folder in force; returns the rows per file now in force.
+    """Puts the reference files of a folder (or one file) in force; returns the rows per file now in force.
 
-    Files whose bytes are in force already are not read again. A file that cannot be used is left out; after the others
-    are loaded it is named in a ReferenceDataError.
+    Files whose bytes are in force already are not read again. Rows that cannot be used are left out, unless they are
+    more than half of their file. What became of each file is kept with the load and written as a text into the folder
+    `reports` beside the files. A file that cannot be used is left out; after the others are loaded it is named in a
+    ReferenceDataError.
     """
+    from claim_pipeline.store.reference_rows import Source
+
     in_force = store.reference_loads()
     hashes = source_hashes(folder)
+    if not hashes and Path(folder).is_file():
+        raise _error(
+            Path(folder).name, None, None, "không biết đây là danh mục nào (xem tiêu đề và tên tệp)",
+            "it is not known which table this is (see its headers and name)",
+        )  # fmt: skip
     same = {stem for stem, sha256 in hashes.items() if stem in in_force and in_force[stem]["sha256"] == sha256}
     errors: list[ReferenceDataError] = []
-    tables = read_folder(folder, errors, leave_out=same)
+    reports: dict[str, Report] = {}
+    tables = read_folder(folder, errors, same, reports)
     for stem, sha256 in source_hashes(folder).items():
         if stem in tables and sha256 != hashes.get(stem):
-            del tables[stem]  # it changed while it was read: the next load takes it
-    loaded = store.load_reference(tables, hashes, actor)
+            del tables[stem], reports[stem]  # it changed while it was read: the next load takes it
+    facilities = tables.get("facilities")
+    if facilities is None and "facilities" in in_force and any(FACILITY_COLUMN in tables[stem] for stem in tables):
+        facilities = store.reference(loads=[in_force["facilities"]["load"]])["facilities"]
+    sources = {}
+    for stem, report in reports.items():
+        report.sha256 = hashes.get(stem, "")
+        if stem in tables:
+            _unknown_facilities(tables[stem], facilities, report)
+            sources[stem] = Source(report.sha256, report.file, report.layout, asdict(report))
+    loaded = store.load_reference(tables, hashes, actor, sources)
+    beside = Path(folder) if Path(folder).is_dir() else Path(folder).parent
+    _write_reports(beside / REPORTS, reports)
     if errors:
         first, *more = errors
         raise ReferenceDataError(
@@ -114,50 +188,122 @@ def source_hashes(folder: Path | str) -> dict[str, str]:
 
 
 def _found(folder: Path) -> dict[str, list[Path]]:
+    """Files by the table they are: by the contract's name, else by their headers, else by an export's name."""
     found: dict[str, list[Path]] = {}
-    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        stem = path.stem.lower()
-        if stem in FILES and path.suffix.lower() in (".csv", ".xlsx") and path.is_file():
+    paths = [folder] if folder.is_file() else sorted(folder.iterdir()) if folder.is_dir() else []
+    for path in paths:
+        if path.suffix.lower() not in (".csv", ".xlsx") or path.name.startswith((".", "~$")) or not path.is_file():
+            continue
+        stem: str | None = path.stem.lower()
+        if stem not in FILES:
+            try:
+                stem = layouts.kind(_headed(path)[1]) or layouts.kind_by_name(path.stem)
+            except ReferenceDataError:
+                stem = layouts.kind_by_name(path.stem)
+        if stem is not None:
             found.setdefault(stem, []).append(path)
     return found
 
 
 def read_file(path: Path) -> pd.DataFrame:
-    """One reference file as a frame of text columns. Raises ReferenceDataError."""
+    """One reference file, named as in the contract, as a frame of text columns. Raises ReferenceDataError."""
+    return _read(path, path.stem.lower(), Report(path.name, path.stem.lower()), lenient=False)
+
+
+Rows = Iterator[tuple[int, list[str]]]
+
+
+def _headed(path: Path) -> tuple[int, list[str], Rows]:
+    """Row and names of the header, and the rows below. The first row that is the header of a known layout, else the
+    first that has anything."""
     rows = _xlsx_rows(path) if path.suffix.lower() == ".xlsx" else _csv_rows(path)
-    number, header = next(((number, cells) for number, cells in rows if any(cells)), (0, []))
+    seen: list[tuple[int, list[str]]] = []
+    for number, cells in rows:
+        if any(cells):
+            names = [layouts.column(cell) for cell in cells]
+            if layouts.kind(names) is not None:
+                return number, names, rows
+            seen.append((number, cells))
+        if number >= _HEADER_WITHIN:
+            break
+    if not seen:
+        return 0, [], rows
+    number, cells = seen[0]
+    return number, [layouts.column(cell) for cell in cells], _again(seen[1:], rows)
+
+
+def _again(first: list[tuple[int, list[str]]], rows: Rows) -> Rows:
+    yield from first
+    yield from rows
+
+
+def _read(path: Path, stem: str, report: Report, *, lenient: bool) -> pd.DataFrame:
+    number, header, rows = _headed(path)
     if not header:
         raise _error(path.name, None, None, "tệp rỗng, không có dòng tiêu đề", "the file is empty, it has no header")
-    names = _header(path, number, header)
+    other = layouts.kind(header)
+    if other is not None and stem in layouts.SAME_ITEM and other != stem and path.stem.lower() == stem:
+        raise _error(path.name, number, None, f"tiêu đề là của {other}", f"the headers are those of {other}")
+    report.layout = "contract" if path.stem.lower() == stem and number == 1 else "portal"
+    names = _header(path, number, header if report.layout == "contract" else _all_named(header))
     kept: list[list[str]] = []
     numbers: list[int] = []
+    width = len(names)
     for number, cells in rows:
         if not any(cells):
             continue
-        if any(cells[len(names) :]):
-            raise _error(
-                path.name, number, None,
-                f"có {len(cells)} ô, tiêu đề chỉ có {len(names)} cột", f"{len(cells)} cells under {len(names)} headers",
+        if report.layout == "portal" and _is_column_numbers(cells):
+            continue
+        report.read_rows += 1
+        if any(cells[width:]) or len(cells) < width:
+            problem = (
+                f"có {len(cells)} ô, tiêu đề chỉ có {width} cột" if len(cells) > width
+                else f"chỉ có {len(cells)} ô, tiêu đề có {width} cột",
+                f"{len(cells)} cells under {width} headers" if len(cells) > width
+                else f"only {len(cells)} cells under {width} headers",
             )  # fmt: skip
-        if len(cells) < len(names):
-            raise _error(
-                path.name, number, None,
-                f"chỉ có {len(cells)} ô, tiêu đề có {len(names)} cột",
-                f"only {len(cells)} cells under {len(names)} headers",
-            )  # fmt: skip
-        kept.append(cells[: len(names)])
+            if not lenient:
+                raise _error(path.name, number, None, *problem)
+            _refuse(report, number, None, *problem)
+            continue
+        kept.append(cells[:width])
         numbers.append(number)
-    columns = list(zip_longest(*kept)) if kept else [()] * len(names)
+    columns = list(zip_longest(*kept)) if kept else [()] * width
     frame = pd.DataFrame({name: pd.Series(column, dtype="str") for name, column in zip(names, columns, strict=True)})
-    _check(path, frame, numbers)
+    frame = _as_contract(frame, stem, path, report)
+    bad = _check(path, frame, numbers, stem, report, lenient=lenient)
+    if report.refused_rows * 2 > report.read_rows:
+        place = report.refused[0]
+        raise _error(
+            path.name, place["row"], place["column"], place["vi"], place["en"], more=report.refused_rows - 1
+        )  # fmt: skip
+    if bad.any():
+        frame = frame[~bad].reset_index(drop=True)
+        numbers = [number for number, left_out in zip(numbers, bad, strict=True) if not left_out]
+    _doubts(frame, numbers, stem, report)
+    report.loaded_rows = len(frame)
     return frame
 
 
+def _is_column_numbers(cells: list[str]) -> bool:
+    # exports repeat the number of each column, (1) (2) (3), under the header
+    filled = [cell.strip("()") for cell in cells if cell]
+    return len(filled) > 2 and filled == [str(place) for place in range(1, len(filled) + 1)]
+
+
+def _all_named(cells: list[str]) -> list[str]:
+    """Cells of a header that exports merge or repeat get names of their own."""
+    last = max((place for place, cell in enumerate(cells) if cell), default=-1)
+    named: list[str] = []
+    for place, cell in enumerate(cells[: last + 1], start=1):
+        named.append(cell if cell and cell not in named else f"{cell or 'COT'}_{place}")
+    return named
+
+
 def _header(path: Path, number: int, cells: list[str]) -> list[str]:
-    names = [name.upper() for name in cells]
+    names = list(cells)
     while names and not names[-1]:
         names.pop()
-    names = [RENAMED.get(name, name) for name in names]
     for place, name in enumerate(names):
         if not name:
             column = str(place + 1)
@@ -167,25 +313,193 @@ def _header(path: Path, number: int, cells: list[str]) -> list[str]:
     return names
 
 
-def _check(path: Path, frame: pd.DataFrame, numbers: list[int]) -> None:
+def _as_contract(frame: pd.DataFrame, stem: str, path: Path, report: Report) -> pd.DataFrame:
+    """The columns of the contract beside those of an export. A fresh frame."""
+    frame = frame.copy()
+    if stem == "icd10" and "MABENH" in frame:
+        report.layout = "icd10-annex"
+        for name in ("LA_BENH_CHINH", "CO_MA_CHI_TIET", "CHI_TU_VONG", "GIOI_TINH"):
+            if name not in frame:
+                frame[name] = "1" if name == "LA_BENH_CHINH" else ("0" if name != "GIOI_TINH" else "")
+        for column in list(frame.columns):
+            flag = layouts.icd_flag(column)
+            if flag is not None:
+                # such a cell holds the code itself
+                frame.loc[frame[column] != "", flag[0]] = flag[1]
+        if path.suffix.lower() == ".xlsx":
+            _appendices(frame, path, report)
+    for name, source in layouts.COPIED.get(stem, {}).items():
+        if name in frame or source not in frame:
+            continue
+        if name == "MA_DUONG_DUNG" and not frame[source].str.fullmatch(r"[0-9.]*").all():
+            report.warn(None, source, "là chữ, không phải mã đường dùng", "holds words, not codes of the route")
+            continue
+        frame[name] = frame[source]
+    return frame
+
+
+def _appendices(frame: pd.DataFrame, path: Path, report: Report) -> None:
+    """Sheets of codes beside the list (A1 to A4): what they say is set in the list."""
+    codes = frame["MABENH"].str.rstrip("*†+ ").str.upper()
+    first = True
+    for name, cells in _sheets(path):
+        if first:
+            first = False
+            continue
+        words, rest = [name], []
+        for row in cells:
+            filled = [_cell(value) for value in row]
+            found = [cell for cell in filled if re.fullmatch(r"[A-Za-z][0-9]{2}(\.[0-9]{1,2})?[*†+]?", cell)]
+            if found:
+                rest.append(found[0].rstrip("*†+").upper())
+            elif not rest:
+                words += filled
+        flag = layouts.icd_flag(" ".join(words))
+        if flag is None or not rest:
+            report.warn(None, None, f"Không hiểu trang tính {name}: bỏ qua", f"Sheet {name} not understood: left out")
+            continue
+        frame.loc[codes.isin(rest), flag[0]] = flag[1]
+        unknown = len(set(rest) - set(codes))
+        if unknown:
+            report.warn(
+                None, None, f"Trang tính {name}: {unknown} mã không có trong danh mục",
+                f"Sheet {name}: {unknown} codes that are not in the list",
+            )  # fmt: skip
+
+
+def _check(path: Path, frame: pd.DataFrame, numbers: list[int], stem: str, report: Report, *, lenient: bool) -> Any:
+    """Puts dates and numbers into the contract's form; returns which rows cannot be used (boolean array)."""
+    bad = pd.Series(False, index=frame.index)
+
+    def judge(name: str | None, wrong: pd.Series, vi: str, en: str) -> None:
+        nonlocal bad
+        if not wrong.any():
+            return
+        places = [numbers[index] for index in wrong.to_numpy().nonzero()[0]]
+        if not lenient:
+            raise _error(path.name, places[0], name, vi, en, more=len(places) - 1)
+        for index in (wrong & ~bad).to_numpy().nonzero()[0]:
+            _refuse(report, numbers[index], name, vi, en)
+        bad |= wrong
+
     for name in frame.columns:
         if name in DATE_COLUMNS:
-            text = frame[name]
+            text = frame[name] = _dates(frame[name])
             days = pd.to_datetime(text.where(text.str.fullmatch("[0-9]{8}")), format="%Y%m%d", errors="coerce")
-            wrong = (text != "") & days.isna()
-            problem = ("ngày phải có dạng yyyymmdd và có thật", "the date must be a real day written yyyymmdd")
+            judge(
+                name, (text != "") & days.isna(), "ngày phải có dạng yyyymmdd và có thật",
+                "the date must be a real day written yyyymmdd",
+            )  # fmt: skip
         elif name == FACILITY_COLUMN:
             # spreadsheets like to drop the leading zero, and then no rule would find the facility
-            wrong = (frame[name] != "") & ~frame[name].str.fullmatch("[0-9A-Za-z]{5}")
-            problem = (
+            judge(
+                name, (frame[name] != "") & ~frame[name].str.fullmatch("[0-9A-Za-z]{5}"),
                 "mã cơ sở phải có 5 ký tự (giữ số 0 ở đầu)",
                 "the facility code must have 5 characters (keep the leading zero)",
-            )
+            )  # fmt: skip
+        elif name in layouts.NUMBERS:
+            frame[name] = _numbers(frame[name])
+            judge(
+                name, (frame[name] != "") & ~frame[name].str.fullmatch(r"[0-9]+(\.[0-9]+)?"),
+                "không phải số, hoặc dấu chấm, phẩy không rõ", "not a number, or its separators can be read two ways",
+            )  # fmt: skip
+        elif name == "MA" and stem == "icd10":
+            judge(
+                name, ~frame[name].str.upper().str.fullmatch(r"[A-Z][0-9]{2}(\.?[0-9]{1,2})?[A-Z]?\s*[*†+]?"),
+                "không phải mã ICD-10", "not an ICD-10 code",
+            )  # fmt: skip
+    keys = [name for name in layouts.KEYS.get(stem, ()) if name in frame]
+    if layouts.KEYS.get(stem) and not keys:
+        key = layouts.KEYS[stem][0]
+        raise _error(path.name, None, key, "thiếu cột", "the column is missing")
+    if keys and lenient:
+        judge(keys[-1], (frame[keys] == "").any(axis="columns"), "thiếu mã", "the code is missing")
+    return bad.to_numpy()
+
+
+def _dates(text: pd.Series) -> pd.Series:
+    """Dates as yyyymmdd where they can be told: dd/mm/yyyy, and days as a spreadsheet counts them."""
+    if text.str.fullmatch("([0-9]{8})?").all():
+        return text
+    parts = text.str.extract(f"^{_LOOK_LIKE_DATES}$")
+    told = parts[2] + parts[1].str.zfill(2) + parts[0].str.zfill(2)
+    iso = text.str.extract("^([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[ T].*)?$")
+    told = told.fillna(iso[0] + iso[1] + iso[2])
+    serial = text.str.fullmatch("[2-6][0-9]{4}")
+    if serial.any():
+        days = pd.to_timedelta(text[serial].astype("int64"), unit="D") + pd.Timestamp("1899-12-30")
+        told = told.fillna(days.dt.strftime("%Y%m%d").reindex(text.index))
+    return told.fillna(text).astype("str")
+
+
+def _numbers(text: pd.Series) -> pd.Series:
+    """Numbers without separators of thousands. Which separator a column uses is told by the numbers in it that can be
+    read one way only; what then still can be read two ways stays as it is, and is refused (1,234)."""
+    out = text.str.replace(" ", "", regex=False).str.replace("\xa0", "", regex=False)
+    dots = out.str.fullmatch(r"[0-9]{1,3}(\.[0-9]{3}){2,}(,[0-9]+)?|[0-9]{1,3}(\.[0-9]{3})+,[0-9]+|[0-9]{4,},[0-9]+")
+    commas = out.str.fullmatch(r"[0-9]{1,3}(,[0-9]{3}){2,}(\.[0-9]+)?|[0-9]{1,3}(,[0-9]{3})+\.[0-9]+")
+    if dots.any() and not commas.any():
+        return out.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
+    if commas.any() and not dots.any():
+        return out.str.replace(",", "", regex=False)
+    return out.str.replace(r"^([0-9]+),([0-9]{1,2}|[0-9]{4,})$", r"\1.\2", regex=True)
+
+
+def _doubts(frame: pd.DataFrame, numbers: list[int], stem: str, report: Report) -> None:
+    """Warnings: rows that are there twice, the same item twice on a day (CAT-024), gaps, an end before the start."""
+    if frame.empty:
+        return
+    twice = frame.duplicated()
+    for index in twice.to_numpy().nonzero()[0]:
+        report.warn(numbers[index], None, "dòng lặp lại", "the row is there twice")
+    if not {"TU_NGAY", "DEN_NGAY"} <= set(frame.columns):
+        return
+    ends = (frame["DEN_NGAY"] != "") & (frame["DEN_NGAY"] < frame["TU_NGAY"])
+    for index in ends.to_numpy().nonzero()[0]:
+        report.warn(numbers[index], "DEN_NGAY", "trước TU_NGAY", "before TU_NGAY")
+    keys = [name for name in layouts.SAME_ITEM.get(stem, ()) if name in frame]
+    if not keys:
+        return
+    found = overlaps(frame[~twice], keys, [name for name in layouts.PRICES if name in frame])
+    for row, before, kind in found[["row", "before", "kind"]].itertuples(index=False, name=None):
+        where = numbers[before]
+        if kind == "price":
+            vi = f"CAT-024: trùng thời gian nhưng khác giá với dòng {where}"
+            en = f"CAT-024: holds on the same days as row {where}, with another price"
+        elif kind == "overlap":
+            vi, en = f"trùng thời gian với dòng {where}", f"holds on the same days as row {where}"
         else:
-            continue
-        if wrong.any():
-            places = [numbers[index] for index in wrong.to_numpy().nonzero()[0]]
-            raise _error(path.name, places[0], name, *problem, more=len(places) - 1)
+            vi, en = f"có ngày trống sau dòng {where}", f"days without a row after row {where}"
+        report.warn(numbers[row], "TU_NGAY", vi, en)
+
+
+def _unknown_facilities(frame: pd.DataFrame, facilities: pd.DataFrame | None, report: Report) -> None:
+    if facilities is None or FACILITY_COLUMN not in frame or FACILITY_COLUMN not in facilities:
+        return
+    unknown = sorted(set(frame[FACILITY_COLUMN]) - set(facilities[FACILITY_COLUMN]) - {""})
+    for code in unknown:
+        report.warn(
+            None, FACILITY_COLUMN, f"{code} không có trong danh mục cơ sở", f"{code} is not in the list of facilities"
+        )  # fmt: skip
+
+
+def _refuse(report: Report, row: int | None, column: str | None, vi: str, en: str) -> None:
+    report.refused_rows += 1
+    if len(report.refused) < _SHOWN:
+        report.refused.append({"row": row, "column": column, "vi": vi, "en": en})
+
+
+def _write_reports(folder: Path, reports: dict[str, Report]) -> None:
+    try:
+        if reports:
+            folder.mkdir(exist_ok=True)
+        for report in reports.values():
+            target = folder / f"{report.file.split(', ')[0]}.txt"
+            aside = target.with_name(f".{target.name}.part")
+            aside.write_text(report.as_text(), "utf-8")
+            os.replace(aside, target)
+    except OSError as error:  # a folder that only can be read is no reason not to load
+        log.warning("reports of reference data could not be written: %s", type(error).__name__)
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -207,18 +521,29 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _xlsx_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    _, cells = next(_sheets(path))
+    for number, row in enumerate(cells, start=1):
+        yield number, [_cell(value) for value in row]
+
+
+def _sheets(path: Path) -> Iterator[tuple[str, Iterable[list[Any]]]]:
+    """The visible sheets that have anything in them."""
     import python_calamine
 
     try:
         workbook = python_calamine.CalamineWorkbook.from_path(str(path))
         visible = [sheet.name for sheet in workbook.sheets_metadata if "Visible" in str(sheet.visible)]
-        cells: Iterable[list[Any]] = workbook.get_sheet_by_name(visible[0]).to_python(skip_empty_area=False)
-    except (python_calamine.CalamineError, OSError, IndexError) as error:
+        for place, name in enumerate(visible):
+            cells = workbook.get_sheet_by_name(name).to_python(skip_empty_area=False)
+            if cells or place == 0:
+                yield name, cells
+        if visible:
+            return
+    except (python_calamine.CalamineError, OSError) as error:
         raise _error(
             path.name, None, None, f"không đọc được bảng tính ({type(error).__name__})", "the spreadsheet is unreadable"
         ) from None
-    for number, row in enumerate(cells, start=1):
-        yield number, [_cell(value) for value in row]
+    raise _error(path.name, None, None, "không đọc được bảng tính (không có trang)", "the spreadsheet is unreadable")
 
 
 def _cell(value: Any) -> str:

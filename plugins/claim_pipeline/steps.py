@@ -10,7 +10,7 @@ import hashlib
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -598,13 +598,23 @@ def _validation(row: DeliveryRow) -> dict[str, Any] | None:
 
 
 def load_reference_folder(actor: str, folder: Path | None = None) -> dict[str, int]:
-    """Reference data from the drop folder (or another) into the database; returns rows per file.
+    """Reference data from the drop folder (or another, or a single file) into the database; returns rows per file.
 
     A file that cannot be used is left out and named in a ReferenceDataError after the others are loaded.
     """
     from claim_pipeline import reference
 
     return reference.load_folder(folder or settings().reference_folder, _store(), actor)
+
+
+def reference_tables(known_at: datetime | None = None) -> dict[str, dict[str, Any]]:
+    """The reference tables in force at a moment (None: now), as Store.reference_loads."""
+    return _store().reference_loads(known_at)
+
+
+def reference_history(name: str, known_at: datetime | None = None) -> list[dict[str, Any]]:
+    """The loads of one reference table, newest first, as Store.reference_history."""
+    return _store().reference_history(name, known_at)
 
 
 def update_statistics() -> dict[str, int]:
@@ -909,12 +919,17 @@ class Checked:
 
 @contextmanager
 def check(
-    path: Path, reference: Reference, received_at: datetime | None = None, trust: Trust | None = None
+    path: Path,
+    reference: Reference,
+    received_at: datetime | None = None,
+    trust: Trust | None = None,
+    hashes: Mapping[str, str] | None = None,
 ) -> Iterator[Checked]:
     """One file through extract, transform, validate and appraise, with no database and no Airflow.
 
-    received_at: with zone; without it 23:59 of NGAYLAP, else now. trust: trust anchors of signatures. The working
-    folder lives as long as the context.
+    received_at: with zone; without it 23:59 of NGAYLAP, else now. trust: trust anchors of signatures. hashes: sha256
+    of the reference files (claim_pipeline.reference.source_hashes), which the report then tells. The working folder
+    lives as long as the context.
     """
     import tempfile
 
@@ -926,9 +941,12 @@ def check(
         sha256 = hashlib.file_digest(source, "sha256").hexdigest()
         ws.source.symlink_to(path.resolve())
         ws.delivery = Delivery(file=path.name, sha256=sha256)
+        known = None
+        if hashes is not None:
+            known = appraise.Known("", {name: {"sha256": hashes.get(name)} for name in sorted(reference)})
         try:
             for step in ON_FILES:
-                step_on_files(step, ws, reference, trust=trust)
+                step_on_files(step, ws, reference, trust=trust, known=known)
                 if step == "extract":
                     delivery = ws.delivery
                     delivery.received_at = _received(received_at, delivery.created_on)

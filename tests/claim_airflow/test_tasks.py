@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import runpy
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from claim_airflow import tasks
 from claim_pipeline import steps
+from claim_pipeline.errors import ReferenceDataError
 
 BATCH = {"label": "27001 · a.zip +1", "facility": "27001", "deliveries": [1, 2]}
 
@@ -66,3 +69,17 @@ def test_what_failed_is_taken_up_again_only_if_asked(context: Any, called: Any, 
         tasks.run_step("extract", BATCH)
         assert called[-1]["retry"] is wanted
     assert asked == [False, True]
+
+
+def test_a_refused_file_of_reference_data_makes_the_task_red_and_says_where(monkeypatch: pytest.MonkeyPatch):
+    def load(actor: str) -> dict[str, int]:
+        raise ReferenceDataError("reference-data", "Tệp a.csv, dòng 2", "file a.csv, row 2", "Sửa tệp", "correct it")
+
+    monkeypatch.setattr(steps, "load_reference_folder", load)
+    monkeypatch.setattr(tasks, "actor", lambda: "airflow:reference_data/load run")
+    path = Path(__file__).parents[2] / "dags" / "reference_data.py"
+    task = runpy.run_path(str(path))["dag"].get_task("load")
+    with pytest.raises(
+        AirflowFailException, match=r"Tệp a\.csv, dòng 2\. Sửa tệp\. / file a\.csv, row 2; correct it\."
+    ):
+        task.python_callable()

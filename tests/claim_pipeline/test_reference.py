@@ -11,7 +11,7 @@ import pytest
 import xlsxwriter
 
 from claim_pipeline.errors import ReferenceDataError
-from claim_pipeline.reference import read_folder, source_hashes
+from claim_pipeline.reference import Report, read_folder, source_hashes
 
 DRUGS = "MA_THUOC,TEN_THUOC,DON_GIA,MA_CSKCB,TU_NGAY,DEN_NGAY\n"
 
@@ -117,3 +117,116 @@ def test_a_large_file_is_read(tmp_path):
     frame = pd.DataFrame({"MA_THE_BHYT": [f"GD401{n:010d}" for n in range(50_000)], "GT_THE_TU": "20250101"})
     frame.to_csv(tmp_path / "cards.csv", index=False)
     pd.testing.assert_frame_equal(read_folder(tmp_path)["cards"], frame.astype("str"))
+
+
+# --- what portals and ministries export
+
+
+def workbook(path: Path, *sheets: tuple[str, list[list[object]]]) -> None:
+    with xlsxwriter.Workbook(path) as book:
+        for name, rows in sheets:
+            sheet = book.add_worksheet(name)
+            for number, row in enumerate(rows):
+                sheet.write_row(number, 0, row)
+
+
+def test_an_export_of_drugs_is_told_by_its_headers_below_its_titles(tmp_path):
+    header = ["STT", "MA_THUOC", "TEN_THUOC", "DUONG_DUNG", "DON_GIA", "TT_THAU", "TUNGAY", "DENNGAY", "MA_CSKCB"]
+    workbook(
+        tmp_path / "Xuat ngay 01-07.xlsx",
+        ("Sheet1", [
+            ["DANH MỤC THUỐC"], [], header, list(range(1, 10)),
+            [1, "40.1", "Thuốc A", "1.01", "1.234.567,5", "1;G1;N1;2026", "31/01/2026", 46387, "01001"],
+            [2, "40.2", "Thuốc B", "1.01", "1.500", "1;G1;N1;2026", "1/2/2026 00:00:00", "", "01001"],
+        ]),
+    )  # fmt: skip
+    reports: dict[str, Report] = {}
+    drugs = read_folder(tmp_path, reports=reports)["drugs"]
+    names = ["MA_THUOC", "MA_DUONG_DUNG", "DON_GIA", "TU_NGAY", "DEN_NGAY", "MA_CSKCB"]
+    assert drugs[names].to_numpy().tolist() == [
+        ["40.1", "1.01", "1234567.5", "20260131", "20261231", "01001"],
+        ["40.2", "1.01", "1500", "20260201", "", "01001"],
+    ]
+    assert (reports["drugs"].layout, reports["drugs"].loaded_rows, reports["drugs"].refused_rows) == ("portal", 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "stem", "has"),
+    [
+        ("khoa", ["STT", "MA_KHOA", "TEN_KHOA", "BAN_KHAM", "GIUONG_PD", "TU_NGAY", "DEN_NGAY", "MA_CSKCB"],
+         "departments", "SO_GIUONG"),
+        ("nhan vien", ["STT", "MA_KHOA", "HO_TEN", "CHUCDANH_NN", "MACCHN", "PHAMVI_CM", "TU_NGAY", "MA_CSKCB"],
+         "staff", "MA_BAC_SI"),
+        ("vat tu", ["STT", "MA_VAT_TU", "NHOM_VAT_TU", "TEN_VAT_TU", "DON_GIA", "TU_NGAY_HD", "MA_CSKCB"],
+         "supplies", "MA_VAT_TU"),
+        ("dich vu", ["STT", "MA_DICH_VU", "TEN_DICH_VU", "TEN_DVKT_GIA", "DON_GIA", "QD_DVKT", "MA_CSKCB"],
+         "services", "MA_TUONG_DUONG"),
+        ("may", ["STT", "TEN_TB", "KY_HIEU", "MA_MAY", "SO_LUU_HANH", "HD_TU", "MA_CSKCB"], "machines", "MA_MAY"),
+        ("Mau so 06", ["MA_MAY", "SERI", "MA_CSKCB"], "machines", "MA_MAY"),
+    ],
+)  # fmt: skip
+def test_each_export_of_the_portal_is_told(tmp_path, name, header, stem, has):
+    write(tmp_path, f"{name}.csv", ",".join(header) + "\n")
+    tables = read_folder(tmp_path)
+    assert list(tables) == [stem]
+    assert has in tables[stem].columns
+
+
+def test_the_icd_10_annex_and_its_appendices_become_the_flags_of_the_contract(tmp_path):
+    header = ["STT", "MÃ BỆNH", "MÃ BỆNH KHÔNG DẤU", "DISEASE NAME", "TÊN BỆNH",
+              "MÃ KHÔNG ĐƯỢC KHUYẾN KHÍCH DÙNG LÀ BỆNH CHÍNH"]  # fmt: skip
+    codes = ["A00", "A00.0", "B95", "G01*", "O95", "N40", "U13/9"]
+    rows: list[list[object]] = [[n, code, "", "name", "tên", ""] for n, code in enumerate(codes)]
+    rows[1][5] = "A00.0"
+    workbook(
+        tmp_path / "4469.xlsx",
+        ("ICD10", [["PHỤ LỤC"], [], header, *rows]),
+        ("A1", [["Các mã không được dùng làm bệnh chính"], ["STT", "Mã"], [1, "B95"], [2, "G01*"], [3, "Z99.9"]]),
+        ("A2", [["Mã có mã 4 ký tự cụ thể hơn"], ["Mã"], ["A00"]]),
+        ("A3", [["Chỉ dùng mã hóa nguyên nhân tử vong"], ["O95"]]),
+        ("A4", [["Mã bệnh chỉ có ở nam giới"], ["N40"]]),
+        ("khac", [["Ghi chú"], ["A00"]]),
+    )
+    reports: dict[str, Report] = {}
+    icd = read_folder(tmp_path, reports=reports)["icd10"].set_index("MA")
+    flags = ["LA_BENH_CHINH", "CO_MA_CHI_TIET", "CHI_TU_VONG", "GIOI_TINH"]
+    assert {code: "".join(row) for code, row in zip(icd.index, icd[flags].to_numpy(), strict=True)} == {
+        "A00": "110", "A00.0": "200", "B95": "000", "G01*": "000", "O95": "101", "N40": "1001",
+    }  # fmt: skip
+    report = reports["icd10"]
+    assert [(note["row"], note["vi"]) for note in report.refused] == [(10, "không phải mã ICD-10")]
+    assert [note["en"] for note in report.warnings] == [
+        "Sheet A1: 1 codes that are not in the list", "Sheet khac not understood: left out",
+    ]  # fmt: skip
+
+
+# --- what is said of a file
+
+
+def test_rows_that_cannot_be_used_are_named_and_the_others_kept(tmp_path):
+    write(
+        tmp_path, "drugs.csv",
+        DRUGS + "1,a,10,27001,20250101,20250630\n1,a,12,27001,20250601,20251231\n1,a,12,27001,20260301,\n"
+        "2,b,tối-mật,27001,20250101,\n3,c,5,27001,20250230,\n,d,5,27001,20250101,\n4,e,\"1,234\",27001,,\n5,f,5,27001,,\n"
+        "5,f,5,27001,,\n",
+    )  # fmt: skip
+    reports: dict[str, Report] = {}
+    drugs = read_folder(tmp_path, reports=reports)["drugs"]
+    report = reports["drugs"]
+    assert list(drugs["MA_THUOC"]) == ["1", "1", "1", "5", "5"]
+    assert [(note["row"], note["column"]) for note in report.refused] == [
+        (5, "DON_GIA"), (8, "DON_GIA"), (6, "TU_NGAY"), (7, "MA_THUOC"),
+    ]  # fmt: skip
+    assert [(note["row"], note["en"]) for note in report.warnings] == [
+        (10, "the row is there twice"),
+        (3, "CAT-024: holds on the same days as row 2, with another price"),
+        (4, "days without a row after row 3"),
+    ]
+    assert "tối-mật" not in report.as_text()
+    assert "Đọc 9 dòng, nạp 5, từ chối 4" in report.as_text()
+
+
+def test_a_file_of_another_table_under_a_name_of_the_contract_is_refused(tmp_path):
+    write(tmp_path, "drugs.csv", "MA_VAT_TU,TEN_VAT_TU,MA_CSKCB\n")
+    with pytest.raises(ReferenceDataError, match="headers are those of supplies"):
+        read_folder(tmp_path)

@@ -306,6 +306,7 @@ class Store(Deliveries, Appraisals, Statistics, Validations, Audits):
             faults.point("reference:written")
             if new:
                 put_in_force(_driver(connection), new)
+                faults.point("reference:in-force")
         return rows
 
     def reference(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -242,3 +245,55 @@ def test_a_bad_file_is_named_after_the_others_are_loaded_and_what_it_would_repla
     with pytest.raises(ReferenceDataError, match=r"holidays\.csv, row 2, column NGAY"):
         reference.load_folder(tmp_path, store)
     assert {name: load["rows"] for name, load in store.reference_loads().items()} == {"cards": 1, "holidays": 1}
+
+
+def test_what_became_of_a_file_is_kept_with_its_load_and_written_beside_it(store, tmp_path):
+    (tmp_path / "facilities.csv").write_text("MA_CSKCB\n27001\n", "utf-8")
+    (tmp_path / "holidays.csv").write_text("NGAY\nTết\n", "utf-8")
+    (tmp_path / "export.csv").write_text(
+        "MA_THUOC,TEN_THUOC,TT_THAU,DON_GIA,MA_CSKCB,TU_NGAY,DEN_NGAY\n1,a,t,5,27001,01/01/2026,\n2,b,t,5,27002,,\n"
+        "3,c,t,x,27001,,\n",
+        "utf-8",
+    )
+    with pytest.raises(ReferenceDataError, match="holidays"):
+        reference.load_folder(tmp_path, store, "ann")
+    (load,) = store.reference_history("drugs")
+    report = load["report"]
+    assert (load["file"], load["layout"], load["rows"], report["refused_rows"]) == ("export.csv", "portal", 2, 1)
+    assert [note["en"] for note in report["warnings"]] == ["27002 is not in the list of facilities"]
+    assert store.reference()["drugs"]["TU_NGAY"].tolist() == ["20260101", ""]
+    written = sorted(path.name for path in (tmp_path / "reports").iterdir())
+    assert written == ["export.csv.txt", "facilities.csv.txt", "holidays.csv.txt"]
+    assert "dòng 4 · row 4, DON_GIA: không phải số" in (tmp_path / "reports/export.csv.txt").read_text("utf-8")
+    refused = (tmp_path / "reports/holidays.csv.txt").read_text("utf-8")
+    assert "TỆP KHÔNG ĐƯỢC NHẬN: Tệp holidays.csv, dòng 2, cột NGAY" in refused
+    # a single file, and one of which nobody knows what it is
+    (tmp_path / "holidays.csv").write_text("NGAY\n20260101\n", "utf-8")
+    assert reference.load_folder(tmp_path / "holidays.csv", store) == {"holidays": 1}
+    (tmp_path / "what.csv").write_text("A\n1\n", "utf-8")
+    with pytest.raises(ReferenceDataError, match="not known which table"):
+        reference.load_folder(tmp_path / "what.csv", store)
+
+
+@pytest.mark.parametrize("point", ["reference:written", "reference:in-force"])
+def test_a_load_that_is_killed_leaves_the_old_data_whole_and_is_done_again(store, url, tmp_path, point):
+    store.load_reference({"cards": text(MA=["1", "2"]), "drugs": DRUGS})
+    before = store.reference()
+    moment = store.reference_moment()
+    program = (
+        "import sys, pandas as pd\n"
+        "from claim_pipeline.store import open_store\n"
+        "frame = pd.DataFrame({'MA': pd.Series(['2', '3'], dtype='str')})\n"
+        "open_store(sys.argv[1]).load_reference({'cards': frame, 'drugs': frame})\n"
+    )
+    environment = os.environ | {"GIAMDINH_TEST_KILL_AT": point, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ended = subprocess.run([sys.executable, "-c", program, url], env=environment, check=False, timeout=120)
+    assert ended.returncode == -9
+    for known in (store.reference(), store.reference(moment)):
+        assert set(known) == set(before)
+        for name, frame in before.items():
+            pd.testing.assert_frame_equal(known[name], frame)
+    again = text(MA=["2", "3"])
+    store.load_reference({"cards": again, "drugs": again})
+    pd.testing.assert_frame_equal(store.reference()["cards"], again)
+    pd.testing.assert_frame_equal(store.reference(moment)["cards"], before["cards"])

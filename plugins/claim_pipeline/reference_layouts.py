@@ -1,0 +1,119 @@
+"""How files of reference data look: the headers of the contract, of the portal's exports 01/DM to 06/DM, and of the
+ICD-10 annexes.
+
+Sources and confidence: the contract's own headers: certain. Exports of 2026 (Thông tư 12/2026/TT-BTC, annex II):
+headers as several public programs read them, medium; the decision's text was not seen. ICD-10: headers of the annexes
+of Quyết định 4469/QĐ-BYT and Thông tư 06/2026/TT-BYT (columns 18, 22, 24-29) as public programs and notes quote them,
+medium. Of the appendices A1 to A4 only what they say was known, not their layout: a sheet of codes is told by the words
+of its name or title, low; a sheet that is not understood is left out, and the report says so.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection
+
+KEYS: dict[str, tuple[str, ...]] = {
+    "facilities": ("MA_CSKCB",),
+    "cards": ("MA_THE_BHYT",),
+    "copayments": ("MA_THE_BHYT",),
+    "departments": ("MA_CSKCB", "MA_KHOA"),
+    "staff": ("MA_CSKCB", "MA_BAC_SI"),
+    "drugs": ("MA_THUOC",),
+    "supplies": ("MA_VAT_TU",),
+    "services": ("MA_TUONG_DUONG",),
+    "machines": ("MA_CSKCB", "MA_MAY"),
+    "icd10": ("MA",),
+    "bundles": (),
+    "icd_lists": (),
+    "holidays": ("NGAY",),
+    "certificates": (),
+    "drug_conditions": ("MA_THUOC",),
+}
+"""File stem of the contract -> columns without which a row says nothing: a row that has none of them is refused."""
+
+SAME_ITEM: dict[str, tuple[str, ...]] = {
+    "drugs": ("MA_CSKCB", "MA_THUOC", "SO_DANG_KY", "HAM_LUONG", "MA_DUONG_DUNG", "TT_THAU"),
+    "supplies": ("MA_CSKCB", "MA_VAT_TU", "TT_THAU"),
+    "services": ("MA_CSKCB", "MA_TUONG_DUONG"),
+    "departments": ("MA_CSKCB", "MA_KHOA"),
+    "staff": ("MA_CSKCB", "MA_BAC_SI", "MA_KHOA"),
+    "machines": ("MA_CSKCB", "MA_MAY"),
+    "facilities": ("MA_CSKCB",),
+    "icd10": ("MA",),
+}
+"""What makes two rows of a table the same item, so that they should not hold on the same day."""
+
+PRICES = ("DON_GIA", "DON_GIA_BH")
+NUMBERS = frozenset({"DON_GIA", "DON_GIA_BH", "T_TRANTT", "T_BNCCT", "TYLE_TT_BH"})
+RENAMED = {"TUNGAY": "TU_NGAY", "DENNGAY": "DEN_NGAY"}
+
+COPIED: dict[str, dict[str, str]] = {
+    "departments": {"SO_GIUONG": "GIUONG_PD"},
+    "staff": {"MA_BAC_SI": "MACCHN", "CHUC_DANH": "CHUCDANH_NN", "PHAM_VI": "PHAMVI_CM"},
+    "drugs": {"MA_DUONG_DUNG": "DUONG_DUNG"},
+    "services": {"MA_TUONG_DUONG": "MA_DICH_VU", "TEN_DVKT_PHEDUYET": "TEN_DICH_VU", "QUYET_DINH": "QD_DVKT"},
+    "icd10": {"MA": "MABENH", "TEN": "TENBENH"},
+}
+"""Column of the contract -> column of an export that says the same; copied where the first is absent."""
+
+_ICD = {"MABENH", "TENBENH"}
+_TOLD_BY: dict[str, tuple[Collection[str], ...]] = {
+    "icd10": (_ICD, {"MA", "LA_BENH_CHINH"}),
+    "staff": ({"MACCHN", "HO_TEN"}, {"MA_BAC_SI", "HO_TEN"}),
+    "drugs": ({"MA_THUOC", "TEN_THUOC", "TT_THAU"},),
+    "supplies": ({"MA_VAT_TU", "TEN_VAT_TU"},),
+    "services": ({"MA_TUONG_DUONG", "TEN_DVKT_PHEDUYET"}, {"MA_DICH_VU", "TEN_DVKT_GIA"}),
+    "machines": ({"MA_MAY", "TEN_TB"},),
+    "departments": ({"MA_KHOA", "TEN_KHOA", "MA_CSKCB"},),
+}
+_BY_NAME = re.compile(r"(?:mau|m|dm|^)[ _-]*(?:so)?[ _-]*0([1-6])(?:[^0-9]|$)|0([1-6])[ _-]*dm")
+_BY_NUMBER = ("departments", "staff", "drugs", "supplies", "services", "machines")
+
+ICD_FLAGS: tuple[tuple[str, str, str], ...] = (
+    (r"khuyen khich.*benh chinh", "LA_BENH_CHINH", "2"),
+    (r"khong (duoc )?(dung|su dung) (la|lam) benh chinh", "LA_BENH_CHINH", "0"),
+    (r"cu the hon", "CO_MA_CHI_TIET", "1"),
+    (r"nguyen nhan tu vong", "CHI_TU_VONG", "1"),
+    (r"o nu gioi", "GIOI_TINH", "2"),
+    (r"o nam gioi", "GIOI_TINH", "1"),
+)
+"""Words of a header, a sheet's name or title -> what a code that stands there means for icd10.csv."""
+
+
+def plain(text: str) -> str:
+    """Small letters without accents, single spaces: how headers and titles are compared."""
+    letters = unicodedata.normalize("NFD", text.replace("đ", "d").replace("Đ", "D"))
+    bare = "".join(letter for letter in letters if not unicodedata.combining(letter))
+    return re.sub(r"\s+", " ", bare).strip().lower()
+
+
+def column(cell: str) -> str:
+    """What we call the column of this header: upper case, exports' names of the dates and of ICD-10 as ours."""
+    name = " ".join(cell.split()).upper()
+    squeezed = plain(cell).replace(" ", "").replace("_", "").upper()
+    if squeezed in ("MABENH", "TENBENH") and "_" not in cell:
+        return squeezed
+    return RENAMED.get(name, name)
+
+
+def kind(columns: Collection[str]) -> str | None:
+    """The file stem whose headers these are, or None."""
+    have = set(columns)
+    for stem, ways in _TOLD_BY.items():
+        if any(have.issuperset(way) for way in ways):
+            return stem
+    return None
+
+
+def kind_by_name(stem: str) -> str | None:
+    """The file stem that a portal's file name means ("MAU_03", "03_DM", "DM 03"), or None."""
+    found = _BY_NAME.search(plain(stem))
+    return _BY_NUMBER[int(found[1] or found[2]) - 1] if found else None
+
+
+def icd_flag(words: str) -> tuple[str, str] | None:
+    """Column of icd10.csv and its value for codes under these words, or None."""
+    text = plain(words)
+    return next(((name, value) for pattern, name, value in ICD_FLAGS if re.search(pattern, text)), None)
