@@ -153,6 +153,8 @@ def test_expectations_are_counted_and_written(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     head, _, _, _, *lines = done.stdout.splitlines()
     assert head.startswith("Các kỳ vọng · expectations")
-    assert len(lines) == 50
-    assert lines[0].split()[:3] == ["XML1", "4210", "40"]
+    suites = lines[: lines.index("")]
+    assert len(suites) == 50
+    assert suites[0].split()[:4] == ["XML1", "4210", "45", "40"]
+    assert len([line for line in lines[len(suites) :] if line.startswith("  XML")]) == 3  # in both languages
     assert sum(1 for _ in (tmp_path / "suites").rglob("*.yaml")) == 51
