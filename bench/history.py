@@ -1,4 +1,5 @@
-"""What the rules of other claims cost as the store grows: fetching the frames and appraising, at 2,000 claims and more.
+"""What the rules of other claims cost as the store grows: fetching the frames, appraising and recording, at 2,000
+claims and more.
 
     python bench/history.py [--sizes 2000 20000 200000]
 
@@ -30,6 +31,8 @@ import psycopg
 from claim_pipeline import appraise, extract, transform, validate
 from claim_pipeline.reference import read_folder
 from claim_pipeline.store import embedded, open_store
+from claim_pipeline.store.past import note_affected
+from claim_pipeline.store.recording import Recording
 from claim_pipeline.store.store import Store
 from claim_pipeline.workspace import Delivery, Workspace
 from claim_rules.reference import Reference
@@ -179,6 +182,15 @@ class Bench:
                     connection.execute(statement, keys)
         self.analyse()
 
+    def recorded(self, number: int, ws: Workspace) -> None:
+        """Records an appraised delivery, with the look for claims that it affects, and takes it back."""
+        recording = Recording.of(ws)
+        with psycopg.connect(self.url.replace("postgresql+psycopg", "postgresql")) as connection:
+            facility = ws.delivery.MA_CSKCB or ""
+            recording.write(connection, number, facility, "bench")
+            note_affected(connection, number, facility, None)
+            connection.rollback()
+
     def analyse(self) -> None:
         with self.sql() as connection:
             for name in KEPT:
@@ -268,6 +280,7 @@ def one(bench: Bench, number: int, ws: Workspace, reference: Reference, claims: 
     bench.store.past(number, tables)
     fetch, fetch_wall = bench.least(lambda: bench.store.past(number, tables))
     judge, judge_wall = bench.least(lambda: appraise.run(ws, reference, frames))
+    record, record_wall = bench.least(lambda: bench.recorded(number, ws))
     return {
         "stored": size,
         "standing": held[0] if held else 0,
@@ -277,7 +290,9 @@ def one(bench: Bench, number: int, ws: Workspace, reference: Reference, claims: 
         "fetch_wall": round(fetch_wall, 3),
         "appraise_cpu": round(judge, 3),
         "appraise_wall": round(judge_wall, 3),
-        "ms_per_claim": round(1000 * (fetch + judge) / claims, 3),
+        "record_cpu": round(record, 3),
+        "record_wall": round(record_wall, 3),
+        "ms_per_claim": round(1000 * (fetch + judge + record) / claims, 3),
         "rows_read_without_an_index": unindexed,
     }
 

@@ -390,13 +390,18 @@ _FRAMES: dict[str, tuple[str, tuple[str, ...]]] = {
 # Versions that this delivery brought and those of the same claims that it takes the place of (or that take its place).
 _CHANGED = """
 CREATE TEMPORARY TABLE changed ON COMMIT DROP AS
+WITH mine AS (
+    SELECT id, claim FROM claim_version WHERE delivery = {delivery} AND NOT duplicate
+), these AS (
+    SELECT id FROM mine
+    UNION
+    SELECT v.id FROM mine JOIN claim_version v ON v.claim = mine.claim AND NOT v.duplicate
+)
 SELECT s.*, (first.delivery << 20) + first.position AS received
-FROM claim_version mine JOIN claim_version v ON v.id = mine.id OR (v.claim = mine.claim AND NOT v.duplicate)
-JOIN visit s ON s.version = v.id, LATERAL (
+FROM these JOIN claim_version v USING (id) JOIN visit s ON s.version = v.id, LATERAL (
     SELECT w.delivery, w.position FROM claim_version w
     WHERE w.claim = v.claim AND NOT w.duplicate ORDER BY w.delivery LIMIT 1
-) first
-WHERE mine.delivery = {delivery} AND NOT mine.duplicate;
+) first;
 
 CREATE TEMPORARY TABLE changed_person ON COMMIT DROP AS
 SELECT DISTINCT p.key, p.version FROM changed c JOIN visit_person p USING (version)
