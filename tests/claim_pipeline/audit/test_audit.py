@@ -78,7 +78,7 @@ def personal(place: Path) -> set[str]:
 
 
 def sums(place: Path, deliveries: set[int]) -> SimpleNamespace:
-    """What validation.json and report.json of the working folders say themselves."""
+    """What validation.json of the working folders and report.json of the newest answers say themselves."""
     found = SimpleNamespace(unexpected=0, evaluated=0, rows=0, findings=Counter(), refused=Decimal(0), claims=0)
     for delivery in deliveries:
         folder = place / "work" / str(delivery)
@@ -87,7 +87,8 @@ def sums(place: Path, deliveries: set[int]) -> SimpleNamespace:
                 found.rows += suite["rows"]
                 found.unexpected += sum(one["unexpected"] for one in suite["expectations"])
                 found.evaluated += sum(one["evaluated"] for one in suite["expectations"])
-        report = json.loads((folder / "report.json").read_text("utf-8"))
+        answer = place / "outbox" / steps._store().answer_folder(delivery)
+        report = json.loads((answer / "report.json").read_text("utf-8"))
         every = [*report["findings"], *(one for claim in report["claims"] for one in claim["findings"])]
         found.findings.update((one["rule"], one["table"], one["field"]) for one in every)
         found.refused += Decimal(report["totals"]["refused"])
@@ -109,7 +110,8 @@ def test_the_numbers_of_a_delivery_are_those_of_its_files(store: Any, place: Pat
         assert (report["totals"]["claims"], Decimal(report["totals"]["refused"])) == (own.claims, own.refused)
         (delivery,) = report["deliveries"]
         assert delivery["validation"]["ran_by"] == delivery["moves"][1]["actor"] == "the runner"
-        assert [one["status"] for one in delivery["moves"]] == list(steps.STATUS.values())
+        # a claim that came later may have had it appraised again
+        assert [one["status"] for one in delivery["moves"]][: len(steps.STATUS)] == list(steps.STATUS.values())
         assert delivery["appraisal"]["reference"]["drugs"]["sha256"]
         assert all(re.fullmatch("[0-9a-f]{64}", delivery[name]) for name in ("sha256", "submission_sha256"))
         assert {one["version"] for one in report["suites"]} == {
