@@ -19,10 +19,7 @@ from claim_pipeline.store import embedded
 @pytest.fixture(scope="session")
 def home() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="gd-"))
-    with pytest.MonkeyPatch.context() as patch:
-        # hundreds of databases are made and thrown away here; none has to outlive a power cut
-        patch.setitem(embedded.SERVER_SETTINGS, "fsync", "off")
-        embedded.start(folder)
+    embedded.start(folder)
     yield folder
     embedded.stop(folder)
     shutil.rmtree(folder)
