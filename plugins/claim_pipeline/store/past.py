@@ -388,28 +388,25 @@ _FRAMES: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 # Versions that this delivery brought and those of the same claims that it takes the place of (or that take its place).
-_CHANGED = """
+_CHANGED = f"""
 CREATE TEMPORARY TABLE changed ON COMMIT DROP AS
 WITH mine AS (
-    SELECT id, claim FROM claim_version WHERE delivery = {delivery} AND NOT duplicate
+    SELECT id, claim FROM claim_version WHERE delivery = {{delivery}} AND NOT duplicate
 ), these AS (
     SELECT id FROM mine
     UNION
     SELECT v.id FROM mine JOIN claim_version v ON v.claim = mine.claim AND NOT v.duplicate
 )
-SELECT s.*, (first.delivery << 20) + first.position AS received
-FROM these JOIN claim_version v USING (id) JOIN visit s ON s.version = v.id, LATERAL (
-    SELECT w.delivery, w.position FROM claim_version w
-    WHERE w.claim = v.claim AND NOT w.duplicate ORDER BY w.delivery LIMIT 1
-) first;
+SELECT s.*, {_RECEIVED} AS received
+FROM these JOIN claim_version v USING (id) JOIN visit s ON s.version = v.id, {_FIRST};
 
 CREATE TEMPORARY TABLE changed_person ON COMMIT DROP AS
 SELECT DISTINCT p.key, p.version FROM changed c JOIN visit_person p USING (version)
-WHERE (SELECT count(*) FROM (SELECT FROM visit_person q WHERE q.key = p.key LIMIT {no_person} + 1) those)
-      <= {no_person};
+WHERE (SELECT count(*) FROM (SELECT FROM visit_person q WHERE q.key = p.key LIMIT {{no_person}} + 1) those)
+      <= {{no_person}};
 """
 
-_AFFECTED = """
+_AFFECTED = f"""
 WITH pair AS (
     SELECT c.version AS mine, s.version AS other
     FROM changed_person p JOIN changed c USING (version) JOIN visit_person q ON q.key = p.key
@@ -419,15 +416,15 @@ WITH pair AS (
     ) OR (
         s.numbers <> '' AND c.numbers <> ''
         AND (s.numbers, s.citizen, s.holder) IS DISTINCT FROM (c.numbers, c.citizen, c.holder)
-        AND s.started BETWEEN c.started - make_interval(months => {months})
-                          AND c.started + make_interval(months => {months})
+        AND s.started BETWEEN c.started - make_interval(months => {{months}})
+                          AND c.started + make_interval(months => {{months}})
     ) OR (
-        c.ket_qua_dtri = ANY({died}) AND s.ended > c.ended
+        c.ket_qua_dtri = ANY({{died}}) AND s.ended > c.ended
     ) OR (
-        s.ma_doituong_kcb = '1.5' AND s.facility = {facility} AND s.started >= c.ended
+        s.ma_doituong_kcb = '1.5' AND s.facility = {{facility}} AND s.started >= c.ended
         AND (c.appointed IS NOT NULL OR c.ma_doituong_kcb = '1.5')
     ) OR (
-        s.ma_doituong_kcb = '1.3' AND s.ma_noi_di = {facility} AND s.started >= c.ended - interval '1 day'
+        s.ma_doituong_kcb = '1.3' AND s.ma_noi_di = {{facility}} AND s.started >= c.ended - interval '1 day'
         AND s.started < c.ended + interval '1 year'
     )
     UNION
@@ -439,23 +436,20 @@ WITH pair AS (
          AND b.ma_khoa = a.ma_khoa AND b.ma_giuong = a.ma_giuong AND b.started < a.ended AND b.ended > a.started
          AND b.person <> a.person
 ), met AS (
-    SELECT p.mine, v.delivery, d.recorded_at, c.received < (first.delivery << 20) + first.position AS later,
-           c.ma_loai_kcb = ANY({inpatient}) OR s.ma_loai_kcb = ANY({inpatient}) OR c.ket_qua_dtri = ANY({died})
+    SELECT p.mine, v.delivery, d.recorded_at, c.received < {_RECEIVED} AS later,
+           c.ma_loai_kcb = ANY({{inpatient}}) OR s.ma_loai_kcb = ANY({{inpatient}}) OR c.ket_qua_dtri = ANY({{died}})
            OR (s.numbers, s.citizen, s.holder) IS DISTINCT FROM (c.numbers, c.citizen, c.holder)
            OR s.ma_doituong_kcb IN ('1.3', '1.5') AS looks_ahead
-    FROM pair p JOIN claim_version v ON v.id = p.other AND v.newest AND v.delivery <> {delivery}
+    FROM pair p JOIN claim_version v ON v.id = p.other AND v.newest AND v.delivery <> {{delivery}}
     JOIN delivery d ON d.id = v.delivery JOIN visit s ON s.version = p.other JOIN changed c ON c.version = p.mine,
-    LATERAL (
-        SELECT w.delivery, w.position FROM claim_version w
-        WHERE w.claim = v.claim AND NOT w.duplicate ORDER BY w.delivery LIMIT 1
-    ) first
-    WHERE NOT EXISTS (SELECT FROM claim_version twin WHERE twin.claim = v.claim AND twin.delivery = {delivery})
+    {_FIRST}
+    WHERE NOT EXISTS (SELECT FROM claim_version twin WHERE twin.claim = v.claim AND twin.delivery = {{delivery}})
 )
 INSERT INTO affected_delivery (delivery, because)
-SELECT met.delivery, {delivery} FROM met WHERE later OR looks_ahead
+SELECT met.delivery, {{delivery}} FROM met WHERE later OR looks_ahead
 UNION
-SELECT {delivery}, {delivery} FROM met JOIN claim_version v ON v.id = met.mine AND v.delivery = {delivery}
-WHERE met.recorded_at > {known_at}::timestamptz - interval '5 minutes'
+SELECT {{delivery}}, {{delivery}} FROM met JOIN claim_version v ON v.id = met.mine AND v.delivery = {{delivery}}
+WHERE met.recorded_at > {{known_at}}::timestamptz - interval '5 minutes'
 ORDER BY 1
 ON CONFLICT (delivery) DO UPDATE SET because = excluded.because, at = clock_timestamp()
 """
