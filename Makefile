@@ -8,7 +8,8 @@ export PYTHON UV_VERSION
 export PYTHONPATH := $(CURDIR):$(CURDIR)/plugins
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test fuzz check format bench bench-intake bench-data-docs lock schemas settings-table rule-book suites clean
+.PHONY: help demo up down test fuzz oracle truth check format bench bench-intake bench-data-docs lock schemas \
+	settings-table rule-book suites clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -30,6 +31,12 @@ test: .venv/dev.stamp ## every test
 
 fuzz: .venv/dev.stamp ## damages claim files and reads them, RUNS=… times with SEED=… (default: 100,000 times, another seed each time)
 	FUZZ_RUNS=$(or $(RUNS),100000) FUZZ_SEED=$(or $(SEED),random) $(BIN)/python -m pytest tests/faults -q -s
+
+oracle: .venv/dev.stamp ## the benefit law against its naive second version, over RUNS=… claims (default: 100,000)
+	BENEFIT_CLAIMS=$(or $(RUNS),100000) $(BIN)/python -m pytest tests/claim_rules/test_benefit_twice.py -q
+
+truth: .venv/runtime.stamp ## recall and precision of every rule on simulated hospitals with planted faults (ARGS=--through check …)
+	@$(BIN)/python bench/truth.py $(ARGS)
 
 check: .venv/dev.stamp ## style, types and import arrows
 	$(BIN)/ruff check .

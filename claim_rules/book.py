@@ -66,7 +66,35 @@ def documents() -> dict[str, str]:
     order = [*FAMILIES, *sorted(set(families) - set(FAMILIES))]
     known = {name: sorted(families[name], key=lambda rule: rule.id) for name in order if name in families}
     pages = {f"rules/{name.lower()}.md": _page(name, rules) for name, rules in known.items()}
-    return {"rule-book.md": _index(known), **pages}
+    return {"rule-book.md": _index(known), "rule-coverage.md": coverage(), **pages}
+
+
+def coverage() -> str:
+    """A table of all rules: how many cases trip each, how many just miss it, and the pair on either side of its limit.
+
+    A case misses a rule when it names it (`rules`) and does not expect it.
+    """
+    out = [
+        "# Ví dụ của từng quy tắc · cases of each rule",
+        "",
+        f"{_MADE} `giamdinh rules --coverage`.",
+        "",
+        "| quy tắc · rule | vi phạm · trip | không vi phạm · miss | ranh giới · limit | đúng ngưỡng · at it | "
+        "vượt ngưỡng · beyond it |",
+        "|---|---|---|---|---|---|",
+    ]
+    limits = cases.limits()
+    for rule in sorted(catalogue.book().values(), key=lambda rule: rule.id):
+        trips = sum(rule.id in _found(case) for case in cases.all_cases())
+        misses = sum(rule.id in case.rules and rule.id not in _found(case) for case in cases.all_cases())
+        limit = limits.get(rule.id)
+        pair = (limit.unit, limit.at, limit.beyond) if limit else ("", "", "")
+        if rule.awaits:
+            pair = ("", f"chưa chạy được · cannot run yet: {rule.awaits}", "")
+        elif rule.found_by in catalogue.book():
+            pair = ("", f"thể hiện qua · carried by {rule.found_by}", "")
+        out.append(f"| {rule.id} | {trips} | {misses} | " + " | ".join(pair) + " |")
+    return "\n".join([*out, ""])
 
 
 def _words(family: str) -> str:
@@ -82,6 +110,7 @@ def _index(families: dict[str, list[catalogue.Rule]]) -> str:
             for rule in rules
         ]
         parts.append("")
+    parts += ["[Ví dụ của từng quy tắc · cases of each rule](rule-coverage.md)", ""]
     return "\n".join([*parts, *_options()])
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -45,6 +45,9 @@ class Shared:
     @cached_property
     def expected(self) -> benefit.Expected:
         return benefit.expected_rates(self.claims, self.contract.options)
+
+
+Kept = TypeVar("Kept")
 
 
 @dataclass
@@ -88,9 +91,13 @@ class Case:
 
     def text(self, name: str) -> pd.Series:
         """An element of XML2 and XML3 as text, "" where blank or absent (str, aligned with lines)."""
-        if f"text {name}" not in self.kept:
-            self.kept[f"text {name}"] = self._text(name)
-        kept: pd.Series = self.kept[f"text {name}"]
+        return self.keep(f"text {name}", lambda: self._text(name))
+
+    def keep(self, name: str, make: Callable[[], Kept]) -> Kept:
+        """What `make` gives, worked out once for all rules that ask for it by this name; not to be changed."""
+        if name not in self.kept:
+            self.kept[name] = make()
+        kept: Kept = self.kept[name]
         return kept
 
     def _text(self, name: str) -> pd.Series:
@@ -235,6 +242,7 @@ def run(
         **{frame: history is not None and frame in history for frame in HISTORY_FRAMES},
     }
     cases: dict[tuple[str, str, tuple[str, ...]], Case] = {}
+    same: dict[bytes, Case] = {}
     for entry in book.values():
         if entry.id in terms.off:
             skipped.append({"rule": entry.id, "needs": OFF_BY_CONTRACT})
@@ -263,24 +271,28 @@ def run(
                 alive = everything.only(set(everything.visits.index) - stopped)
                 kept = tables.only(set(alive.visits.index))
                 cases.clear()
+                same.clear()
         if not everything.visits.empty and not everything.visits["decision"].isin(entry.decisions).any():
             skipped.append({"rule": entry.id, "needs": f"Decision {', '.join(entry.decisions)}"})
             continue
         key = (entry.since, entry.until, entry.decisions)
         if key not in cases:
-            inside = _in_force(alive.visits, entry)
-            whole = bool(inside.all())
-            part = alive if whole else alive.only(alive.visits.index[inside])
-            cases[key] = Case(
-                part,
-                kept if whole else kept.only(set(part.visits.index)),
-                reference,
-                received_day,
-                history or {},
-                signature or Signature(),
-                terms,
-                shared,
-            )
+            inside = _in_force(alive.visits, entry).to_numpy(dtype="bool")
+            # rules of different dates that meet the same claims share what they work out
+            if (chosen := inside.tobytes()) not in same:
+                whole = bool(inside.all())
+                part = alive if whole else alive.only(alive.visits.index[inside])
+                same[chosen] = Case(
+                    part,
+                    kept if whole else kept.only(set(part.visits.index)),
+                    reference,
+                    received_day,
+                    history or {},
+                    signature or Signature(),
+                    terms,
+                    shared,
+                )
+            cases[key] = same[chosen]
         if cases[key].visits.empty and entry.level != "delivery":
             rules_run.append(entry.id)
             continue

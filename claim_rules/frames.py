@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import pandas as pd
 
 CLAIM_COLUMNS = {
@@ -63,12 +64,13 @@ class ClaimTables:
 
     def only(self, claims: pd.Series | Mapping[int, object] | set[int]) -> ClaimTables:
         """The same tables, restricted to the claim positions given."""
-        wanted = set(claims)
-        return ClaimTables(
-            self.claims[self.claims["claim"].isin(wanted)].reset_index(drop=True),
-            {name: frame[frame["claim"].isin(wanted)].reset_index(drop=True) for name, frame in self.tables.items()},
-            self.unknown[self.unknown["claim"].isin(wanted)].reset_index(drop=True),
-        )
+        wanted = np.fromiter(set(claims), dtype="int64")
+
+        def inside(frame: pd.DataFrame) -> pd.DataFrame:
+            return frame[np.isin(frame["claim"].to_numpy(), wanted)].reset_index(drop=True)
+
+        tables = {name: inside(frame) for name, frame in self.tables.items()}
+        return ClaimTables(inside(self.claims), tables, inside(self.unknown))
 
 
 def line_numbers(frame: pd.DataFrame) -> pd.Series:

@@ -101,18 +101,28 @@ def _text(frame: pd.DataFrame, name: str) -> pd.Series:
     return pd.Series([""] * len(frame), index=frame.index, dtype="str")
 
 
+def _sent(frame: pd.DataFrame, name: str) -> pd.Series:
+    return frame[name] if name in frame.columns else pd.Series("", index=frame.index, dtype="str")
+
+
 def _one_table(tables: ClaimTables, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     frame = tables[name]
     out = pd.DataFrame({"claim": frame["claim"], "row": frame["row"], "line": line_numbers(frame)})
     out.insert(1, "table", name)
     for column in LINE_TEXTS:
         out[column] = _text(frame, column)
-    present = pd.DataFrame(index=frame.index)
-    for column, decimals in LINE_NUMBERS.items():
-        source = "DON_GIA" if name == "XML2" and column.startswith("DON_GIA") else column
-        number = money.parse(_text(frame, source), decimals)
-        present[column] = number.notna()
-        out[column] = number.fillna(0).astype("int64")
+    numbers, known = {}, {}
+    for decimals in set(LINE_NUMBERS.values()):
+        names = [column for column, own in LINE_NUMBERS.items() if own == decimals]
+        texts = pd.DataFrame(
+            {
+                column: _sent(frame, "DON_GIA" if name == "XML2" and column.startswith("DON_GIA") else column)
+                for column in names
+            }
+        )
+        numbers[decimals], known[decimals] = money.parse_columns(texts, decimals)
+    parsed, present = (pd.concat(list(parts.values()), axis=1)[list(LINE_NUMBERS)] for parts in (numbers, known))
+    out = pd.concat([out, parsed], axis=1)
     blank_share = ~present["TYLE_TT_DV"]
     out.loc[blank_share, "TYLE_TT_DV"] = _FULL
     present["TYLE_TT_DV"] = True
@@ -140,8 +150,9 @@ def build(tables: ClaimTables) -> ClaimLines:
     visits["inpatient"] = visits["MA_LOAI_KCB"].isin(law.load("inpatient")["codes"])
     visits["day_in"] = visits["NGAY_VAO"].str[:8]
     visits["day_out"] = visits["NGAY_RA"].str[:8]
+    totals, known = money.parse_columns(visits[list(CLAIM_NUMBERS)], money.AMOUNT_DECIMALS)
     for name in CLAIM_NUMBERS:
-        visits[f"{name}#"] = money.parse(visits[name], money.AMOUNT_DECIMALS)
+        visits[f"{name}#"] = totals[name].astype("Int64").where(known[name])
     parts = [_one_table(tables, name) for name in LINE_TABLES if name in tables]
     if not parts:
         empty = ClaimTables(

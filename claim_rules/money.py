@@ -27,8 +27,35 @@ def parse(texts: pd.Series, decimals: int) -> pd.Series:
     Digits beyond `decimals` are rounded half up. NA where the text is blank, not a plain number
     (comma, sign other than a leading minus, exponent) or has more than 15 whole digits.
     """
-    array = pa.array(texts.fillna(""), type=pa.string())
-    parts = pc.extract_regex(array, _NUMBER)
+    number, valid = _read([texts], decimals)
+    return pd.Series(pd.arrays.IntegerArray(number, ~valid), index=texts.index)
+
+
+def parse_columns(frame: pd.DataFrame, decimals: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """All text columns of a frame as `parse` reads them: int64 with 0 for what is no number, and bool, which were."""
+    number, valid = _read([frame[name] for name in frame.columns], decimals)
+    shape = (len(frame.columns), len(frame))
+    numbers = pd.DataFrame(number.reshape(shape).T, index=frame.index, columns=frame.columns)
+    return numbers, pd.DataFrame(valid.reshape(shape).T, index=frame.index, columns=frame.columns)
+
+
+def _read(columns: list[pd.Series], decimals: int) -> tuple[Ints, npt.NDArray[np.bool_]]:
+    """Numbers of all columns one after the other (0 for none), and which are numbers."""
+    chunks: list[pa.Array] = []
+    for texts in columns:
+        array = pa.array(texts.astype("str").array, type=pa.large_string())
+        chunks += array.chunks if isinstance(array, pa.ChunkedArray) else [array]
+    # the same few numbers stand in most cells: each is read once
+    encoded = pc.dictionary_encode(pa.chunked_array(chunks, type=pa.large_string()), null_encoding="encode")
+    encoded = encoded.combine_chunks()
+    number, valid = _parsed(pc.fill_null(encoded.dictionary, "").cast(pa.string()), decimals)
+    place = encoded.indices.to_numpy(zero_copy_only=False)
+    return np.where(valid, number, 0)[place], valid[place]
+
+
+def _parsed(distinct: pa.Array, decimals: int) -> tuple[Ints, npt.NDArray[np.bool_]]:
+    """Numbers of texts without null, and which of them are numbers at all."""
+    parts = pc.extract_regex(distinct, _NUMBER)
     whole = pc.struct_field(parts, "whole")
     fraction = pc.utf8_rpad(pc.fill_null(pc.struct_field(parts, "fraction"), ""), decimals + 1, padding="0")
     digits = pc.binary_join_element_wise(whole, pc.utf8_slice_codeunits(fraction, 0, decimals), "")
@@ -38,7 +65,7 @@ def parse(texts: pd.Series, decimals: int) -> pd.Series:
     number += pc.greater_equal(next_digit, "5").to_numpy(zero_copy_only=False).astype(np.int64)
     negative = pc.equal(pc.fill_null(pc.struct_field(parts, "sign"), ""), "-").to_numpy(zero_copy_only=False)
     number[negative] *= -1
-    return pd.Series(pd.arrays.IntegerArray(number, ~valid), index=texts.index)
+    return number, valid
 
 
 def text(numbers: pd.Series | Ints, decimals: int) -> pd.Series:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 Reference = Mapping[str, pd.DataFrame]
@@ -30,16 +31,32 @@ def rows_on(wanted: pd.DataFrame, entries: pd.DataFrame, keys: Mapping[str, str]
     DEN_NGAY (blank = open). Returns a frame with `index` (of wanted) and the columns of entries; a wanted row without
     a valid entry is absent, one with several appears several times.
     """
-    left = wanted[[*keys, day]].rename(columns={day: "_day"}).reset_index(names="index")
-    left = left.rename(columns=dict(keys))
-    right = entries.copy()
+    # the same code is wanted on the same day many times: each is looked up once
+    left = wanted[[*keys, day]].rename(columns={day: "_day"}).rename(columns=dict(keys))
+    group = np.zeros(len(left), dtype="int64")
+    for column in left.columns:
+        code, known = pd.factorize(left[column])
+        group = group * (len(known) + 1) + code + 1
+    group, _ = pd.factorize(group)
+    first = pd.Series(group).drop_duplicates().index
+    distinct = left.iloc[first].assign(_group=group[first])
+    right = pd.DataFrame({column: _plain(entries[column]) for column in entries.columns if column in keys.values()})
+    right["_from"] = _plain(entries["TU_NGAY"])
+    right["_to"] = _plain(entries["DEN_NGAY"]).replace("", OPEN_END)
+    right["_entry"] = np.arange(len(entries))
+    pairs = distinct.merge(right, on=list(keys.values()), how="inner")
+    pairs = pairs[(pairs["_from"] <= pairs["_day"]) & (pairs["_day"] <= pairs["_to"])]
+    owners = pd.DataFrame({"index": wanted.index, "_group": group})
+    found = owners.merge(pairs[["_group", "_entry"]], on="_group", how="inner")
+    out = entries.iloc[found["_entry"].to_numpy()].reset_index(drop=True)
     for column in keys.values():
-        right[column] = right[column].fillna("").str.strip()
-    right["_from"] = right["TU_NGAY"].fillna("").str.strip()
-    right["_to"] = right["DEN_NGAY"].fillna("").str.strip().replace("", OPEN_END)
-    pairs = left.merge(right, on=list(keys.values()), how="inner")
-    valid = (pairs["_from"] <= pairs["_day"]) & (pairs["_day"] <= pairs["_to"])
-    return pairs[valid].drop(columns=["_day", "_from", "_to"]).reset_index(drop=True)
+        out[column] = right[column].iloc[found["_entry"].to_numpy()].to_numpy()
+    out.insert(0, "index", found["index"].to_numpy())
+    return out
+
+
+def _plain(texts: pd.Series) -> pd.Series:
+    return texts.fillna("").astype("str").str.strip()
 
 
 def overlaps(entries: pd.DataFrame, keys: Sequence[str], prices: Sequence[str]) -> pd.DataFrame:

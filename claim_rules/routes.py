@@ -20,10 +20,7 @@ def facilities(case: Case) -> pd.DataFrame:
 
     A facility that the register does not know has "" and NA. Of several rows the first counts.
     """
-    if "facilities" not in case.kept:
-        case.kept["facilities"] = _facilities(case)
-    kept: pd.DataFrame = case.kept["facilities"]
-    return kept
+    return case.keep("facilities", lambda: _facilities(case))
 
 
 def _facilities(case: Case) -> pd.DataFrame:
@@ -43,13 +40,17 @@ def _facilities(case: Case) -> pd.DataFrame:
 
 def diseases_in(case: Case, name: str) -> pd.Series:
     """Visits whose MA_BENH_CHINH begins with a code of a disease list valid on NGAY_RA (bool, index of visits)."""
+    return case.keep(f"diseases in {name}", lambda: _diseases_in(case, name))
+
+
+def _diseases_in(case: Case, name: str) -> pd.Series:
     visits = case.visits
     none = pd.Series(False, index=visits.index)
     if missing(case.reference, DISEASE_LISTS):
         return none
     listed = case.reference["icd_lists"]
     listed = listed[listed["DANH_SACH"].fillna("").str.strip() == name]
-    out = none
+    out = none.copy()
     for code, first, last in listed[["MA_BENH", "TU_NGAY", "DEN_NGAY"]].fillna("").itertuples(index=False, name=None):
         if code.strip():
             hit = visits["MA_BENH_CHINH"].str.startswith(code.strip()) & (visits["day_out"] >= first.strip())
@@ -77,6 +78,10 @@ def fits(case: Case, row: dict[str, Any], place: pd.DataFrame, *, unknown: bool)
 def self_referral(case: Case) -> pd.DataFrame:
     """What a visit has that came by itself: code ("" where no row fits), factor (Int64 percent, NA where the law gives
     none), full (bool). Index of visits; needs facilities.csv."""
+    return case.keep("self-referral", lambda: _self_referral(case))
+
+
+def _self_referral(case: Case) -> pd.DataFrame:
     rules = law.load("facility_routes")
     rows = {row["code"]: row for row in rules["codes"]}
     place = facilities(case)

@@ -357,6 +357,9 @@ def simulate(
             "an unusual month of a facility"
         ),
     ] = None,
+    across: Annotated[
+        bool, typer.Option("--across", help="Thêm lỗi giữa nhiều hồ sơ, lỗi của cả lô · faults beyond single claims")
+    ] = False,
 ) -> None:
     """Tạo dữ liệu bệnh viện giả lập. Simulated hospitals: inboxes, reference data, truth about planted faults."""
     from claim_simulator import Drift
@@ -371,7 +374,14 @@ def simulate(
         raise typer.BadParameter("27002:price=1.3,stay=1.5", param_hint="--drift") from None
     try:
         summary = make(
-            facilities=facilities, claims=claims, month=month, fault_rate=fault_rate, seed=seed, out=out, drift=planted
+            facilities=facilities,
+            claims=claims,
+            month=month,
+            fault_rate=fault_rate,
+            seed=seed,
+            out=out,
+            drift=planted,
+            across=across,
         )
     except GiamdinhError as error:
         _tell(error)
@@ -383,6 +393,9 @@ def simulate(
 def rules(
     rule: Annotated[str | None, typer.Argument(help="Mã quy tắc, ví dụ CARD-008 · rule id")] = None,
     docs: Annotated[Path | None, typer.Option(help="Ghi các trang vào thư mục này · writes the pages there")] = None,
+    coverage: Annotated[
+        bool, typer.Option("--coverage", help="Số ví dụ của từng quy tắc · how many cases each rule has")
+    ] = False,
 ) -> None:
     """Bộ quy tắc giám định, hoặc một quy tắc với các ví dụ. The rule book, or one rule with its cases."""
     from claim_rules import book
@@ -391,6 +404,9 @@ def rules(
         for name, page in book.documents().items():
             (docs / name).parent.mkdir(parents=True, exist_ok=True)
             (docs / name).write_text(page, "utf-8")
+        return
+    if coverage:
+        typer.echo(book.coverage())
         return
     text = book.one(rule.upper()) if rule else book.all_rules()
     if text is None:

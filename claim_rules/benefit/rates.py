@@ -92,19 +92,14 @@ def cards(visits: pd.DataFrame) -> pd.DataFrame:
         "valid_from": visits["GT_THE_TU"],
         "valid_to": visits["GT_THE_DEN"],
     }
-    split = {name: column.str.split(";") for name, column in lists.items()}
-    counts = (lists["card"].str.count(";") + 1).to_numpy(dtype="int64")
-    owner = np.repeat(visits.index.to_numpy(), counts)
-    position = np.concatenate([np.arange(n) for n in counts]) if len(counts) else np.empty(0, dtype="int64")
-    out = pd.DataFrame({"claim": owner, "position": position, "card": split["card"].explode().to_numpy()})
-    out["claim"] = out["claim"].astype("int64")
-    out["card"] = out["card"].astype("str").str.strip()
-    for name in ("valid_from", "valid_to"):
-        items = split[name].explode()
-        frame = pd.DataFrame({"claim": items.index, name: items.to_numpy()})
-        frame["position"] = frame.groupby("claim").cumcount()
-        out = out.merge(frame, on=["claim", "position"], how="left")
-        out[name] = out[name].fillna("").astype("str").str.strip()
+    several = pd.Series(False, index=visits.index)
+    for column in lists.values():
+        several |= column.str.contains(";", regex=False)
+    one = {name: column[~several].str.strip().array for name, column in lists.items()}
+    out = pd.DataFrame({"claim": visits.index[~several].astype("int64"), "position": 0, **one})
+    if several.any():
+        more = _items_of({name: column[several] for name, column in lists.items()})
+        out = pd.concat([out, more], ignore_index=True).sort_values(["claim", "position"], ignore_index=True)
     digit = out["card"].str.slice(2, 3)
     rate = digit.map({key: value * 100 for key, value in rates["digits"].items()}).astype("Int64")
     day_out = out["claim"].map(visits["day_out"]).astype("str")
@@ -113,6 +108,23 @@ def cards(visits: pd.DataFrame) -> pd.DataFrame:
         rate = rate.mask(inside & (day_out >= str(group["from"]).replace("-", "")), FULL)
     out["rate"] = rate
     return out[out["card"] != ""].reset_index(drop=True)
+
+
+def _items_of(lists: dict[str, pd.Series]) -> pd.DataFrame:
+    """Parallel `;` lists as rows: claim, position and an item of each; "" where a list is shorter than the first."""
+    split = {name: column.str.split(";") for name, column in lists.items()}
+    counts = (lists["card"].str.count(";") + 1).to_numpy(dtype="int64")
+    owner = np.repeat(lists["card"].index.to_numpy(dtype="int64"), counts)
+    position = np.concatenate([np.arange(n) for n in counts])
+    out = pd.DataFrame({"claim": owner, "position": position, "card": split["card"].explode().to_numpy()})
+    out["card"] = out["card"].astype("str").str.strip()
+    for name in ("valid_from", "valid_to"):
+        items = split[name].explode()
+        frame = pd.DataFrame({"claim": items.index.astype("int64"), name: items.to_numpy()})
+        frame["position"] = frame.groupby("claim").cumcount()
+        out = out.merge(frame, on=["claim", "position"], how="left")
+        out[name] = out[name].fillna("").astype("str").str.strip()
+    return out
 
 
 def base_rates(claims: ClaimLines) -> pd.Series:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -48,6 +49,24 @@ def all_cases() -> tuple[WorkedCase, ...]:
             entry["rules"] = tuple(entry["rules"])
             out.append(WorkedCase(group=item.name.removesuffix(".yaml"), **entry))
     return tuple(out)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The two cases that stand on either side of a rule's limit. unit: what the limit is counted in; at: the case that
+    just misses the rule, beyond: the one that trips it (names)."""
+
+    rule: str
+    unit: str
+    at: str
+    beyond: str
+
+
+@cache
+def limits() -> dict[str, Limit]:
+    """The limit of every rule that has one (limits.csv)."""
+    text = resources.files(__package__).joinpath("limits.csv").read_text("utf-8")
+    return {row["rule"]: Limit(**row) for row in csv.DictReader(text.splitlines())}
 
 
 @cache

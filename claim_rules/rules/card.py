@@ -27,12 +27,16 @@ def registered(case: Case, *columns: str) -> pd.DataFrame:
 
     A card that the register does not know has no row, one with several periods has several.
     """
+    return case.keep("registered", lambda: _registered(case))[["claim", "position", "card", *columns]]
+
+
+def _registered(case: Case) -> pd.DataFrame:
     held = case.cards[["claim", "position", "card"]]
     register = case.reference["cards"]
     number = register["MA_THE_BHYT"].fillna("").str.strip()
-    mine = register.loc[number.isin(held["card"]), list(columns)]
-    rows = pd.DataFrame({name: mine[name].fillna("").str.strip() for name in columns}, index=mine.index)
-    return held.merge(rows.assign(card=number), on="card", how="inner")
+    mine = register[number.isin(held["card"])]
+    rows = pd.DataFrame({name: mine[name].fillna("").str.strip() for name in mine.columns if name != "MA_THE_BHYT"})
+    return held.merge(rows.assign(card=number.loc[mine.index]), on="card", how="inner")
 
 
 def periods(case: Case) -> pd.DataFrame:
@@ -41,6 +45,10 @@ def periods(case: Case) -> pd.DataFrame:
     By the register; where it is not given, and for cards of army, police and cipher staff that it does not know, as
     the claim states. Any other card that the register does not know has no period.
     """
+    return case.keep("card periods", lambda: _periods(case))
+
+
+def _periods(case: Case) -> pd.DataFrame:
     held = case.cards
     own = held[["claim", "position", "card"]].assign(
         start=held["valid_from"], end=held["valid_to"].replace("", OPEN_END)
@@ -93,10 +101,9 @@ def card_form(case: Case) -> pd.DataFrame:
 def card_unknown(case: Case) -> pd.DataFrame:
     """None of the claim's cards is in the register; cards of army, police and cipher staff are not looked up."""
     held = case.cards
-    register = set(case.reference["cards"]["MA_THE_BHYT"].fillna("").str.strip())
-    fine = held["card"].isin(register) | held["card"].str.startswith(paper_groups())
-    known = fine.groupby(held["claim"]).any().reindex(case.visits.index)
-    where = known.notna() & ~known.fillna(True).astype("bool")
+    fine = held["card"].isin(registered(case)["card"]) | held["card"].str.startswith(paper_groups())
+    where = pd.Series(case.visits.index.isin(held["claim"]), index=case.visits.index)
+    where &= ~case.visits.index.isin(held.loc[fine, "claim"])
     return claim_findings("CARD-002", case.visits, where, field="MA_THE_BHYT", observed=case.visits["MA_THE_BHYT"])
 
 

@@ -23,7 +23,8 @@ def built_in_codes() -> frozenset[str]:
 def _valid(codes: pd.DataFrame, entries: pd.DataFrame | None) -> pd.Series:
     """Which (code, day) rows are in the list; entries: icd10.csv, or None for the built-in list."""
     if entries is None:
-        return codes["code"].isin(built_in_codes())
+        known = built_in_codes()
+        return codes["code"].isin([code for code in codes["code"].unique() if code in known])
     listed = pd.DataFrame({"code": entries["MA"].fillna("").str.strip().str.upper().str.rstrip("*†+")})
     for name, column, default in (("first", "TU_NGAY", ""), ("last", "DEN_NGAY", OPEN_END)):
         text = entries[column].fillna("").str.strip() if column in entries else pd.Series("", index=entries.index)

@@ -15,6 +15,10 @@ SERVICE_SUFFIX = r"_(?:GT|TB|TT)$"
 
 def drug_rows(case: Case) -> pd.DataFrame:
     """Rows of drugs.csv valid at the facility on the day of each drug line that asks for money (see rows_on)."""
+    return case.keep("drug rows", lambda: _drug_rows(case))
+
+
+def _drug_rows(case: Case) -> pd.DataFrame:
     lines = case.lines
     mine = lines[(lines["table"] == "XML2") & (lines["T_BHTT"] > 0) & (lines["MA_THUOC"] != "")]
     wanted = mine[["MA_THUOC", "day"]].assign(facility=mine["claim"].map(case.visits["MA_CSKCB"]))
@@ -23,6 +27,10 @@ def drug_rows(case: Case) -> pd.DataFrame:
 
 def service_lines(case: Case) -> pd.DataFrame:
     """Lines judged by services.csv: services that ask for money, without transport and work done elsewhere."""
+    return case.keep("service lines", lambda: _service_lines(case))
+
+
+def _service_lines(case: Case) -> pd.DataFrame:
     lines = case.lines
     code = lines["MA_DICH_VU"]
     return lines[
@@ -37,6 +45,10 @@ def service_lines(case: Case) -> pd.DataFrame:
 
 def service_rows(case: Case) -> pd.DataFrame:
     """Rows of services.csv valid for each service line: of its exact code, else of the code without suffix."""
+    return case.keep("service rows", lambda: _service_rows(case))
+
+
+def _service_rows(case: Case) -> pd.DataFrame:
     mine = service_lines(case)
     wanted = pd.DataFrame({"MA_DICH_VU": mine["MA_DICH_VU"], "day": mine["day"]})
     wanted["facility"] = mine["claim"].map(case.visits["MA_CSKCB"])

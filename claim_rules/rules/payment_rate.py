@@ -57,6 +57,10 @@ def listed_drug_rates(case: Case) -> pd.Series:
 
     A condition counts where a disease of the visit begins with one of its codes; of several the highest rate.
     """
+    return case.keep("listed drug rates", lambda: _listed_drug_rates(case))
+
+
+def _listed_drug_rates(case: Case) -> pd.Series:
     listed = _highest(case, drug_rows(case))
     if missing(case.reference, CONDITIONS):
         return listed

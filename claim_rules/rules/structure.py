@@ -6,10 +6,13 @@ import pandas as pd
 
 from claim_rules import law
 from claim_rules.catalogue import STRUCTURE, declare, rule
+from claim_rules.dictionary import DECISIONS
 from claim_rules.engine import Case, claim_findings
 from claim_rules.findings import REJECT_CLAIM, REJECT_LINE, concat
+from claim_rules.reference import missing, rows_on
 
 FORMAT = "Quyết định 130/QĐ-BYT, 4750/QĐ-BYT, 3176/QĐ-BYT"
+FACILITIES = {"facilities": ("MA_CSKCB", "TU_NGAY", "DEN_NGAY")}
 ENVELOPE = f"{FORMAT}; công văn 3190/BHXH-CNTT, 1245/BHXH-CNTT"
 
 declare(
@@ -156,18 +159,38 @@ declare(
     message_en="{field} = {observed} is out of range or too long; allowed: {expected}.",
     basis=f"{FORMAT}; Quyết định 1931/QĐ-BYT",
 )
-declare(
+
+
+@rule(
     "STR-015",
     stage=STRUCTURE,
     level="claim",
     severity=REJECT_CLAIM,
-    found_by="extract",
-    title_vi="Mã cơ sở KCB của hồ sơ khớp cơ sở gửi",
-    title_en="The facility of the claim is the facility that sends",
-    message_vi="{field} = {observed}, khác cơ sở gửi {expected}.",
-    message_en="{field} = {observed} is not the sending facility {expected}.",
+    decisions=DECISIONS,
+    wants=FACILITIES,
+    title_vi="Mã cơ sở KCB của hồ sơ khớp cơ sở gửi, còn hiệu lực ngày ra viện",
+    title_en="The facility of the claim is the facility that sends, and is in force on the day of discharge",
+    message_vi="{field} = {observed}, khác cơ sở gửi hoặc cơ sở có hiệu lực {expected}.",
+    message_en="{field} = {observed} is not the sending facility, or not one in force: {expected}.",
     basis=f"{ENVELOPE}; Thông tư 12/2026/TT-BTC Điều 10 khoản 1 điểm e",
 )
+def facility_in_force(case: Case) -> pd.DataFrame:
+    """facilities.csv has rows of MA_CSKCB and none is valid on NGAY_RA.
+
+    The reader compares XML1.MA_CSKCB with the envelope's facility. A facility that the register does not have at all is
+    told to the operator and not refused: a register that was never loaded for it says nothing of the claim.
+    """
+    visits = case.visits
+    where = pd.Series(False, index=visits.index)
+    if not missing(case.reference, FACILITIES):
+        register = case.reference["facilities"]
+        known = visits["MA_CSKCB"].isin(register["MA_CSKCB"].fillna("").str.strip())
+        asked = visits.loc[known, ["MA_CSKCB"]].assign(day=visits["day_out"])
+        valid = rows_on(asked, register, {"MA_CSKCB": "MA_CSKCB"})["index"]
+        where = known & ~visits.index.isin(valid) & visits["day_out"].str.fullmatch("[0-9]{8}")
+    return claim_findings(
+        "STR-015", visits, where, field="MA_CSKCB", observed=visits["MA_CSKCB"], expected=visits["day_out"]
+    )
 
 
 @rule(

@@ -16,6 +16,8 @@ from claim_simulator.moments import Ints, Texts, day_of_text
 
 NEW_DRUG_PRICES = "20260101"
 NEW_SERVICE_PRICES = "20260701"
+TESTS_A_DAY = 2
+"""How often a day the lists allow a laboratory test."""
 FIRST_DAY = "20240101"
 EXPIRED = ("cortic", "vinpo")
 """Drugs whose only row in the facility's list ended before 2025."""
@@ -159,7 +161,7 @@ def service_list(house: Facility, lists: Catalogue) -> pd.DataFrame:
             "GIOI_TINH": "",
             "TUOI_TU": "",
             "TUOI_DEN": "",
-            "SO_LAN_NGAY_TOI_DA": "",
+            "SO_LAN_NGAY_TOI_DA": np.where(rows["MA_NHOM"] == "1", str(TESTS_A_DAY), ""),
             "PHUT_TOI_THIEU": "",
         }
     )

@@ -39,6 +39,9 @@ _UNUSED = {"DU_PHONG", "MA_LY_DO_VNT", "VI_TRI_TH_DVKT"}
 
 BAD_BASE64 = "bad-base64"
 TWICE = "twice"
+UNDECLARED = "undeclared"
+TOO_FEW = "too-few"
+"""What may be wrong with the envelope of a delivery: SOLUONGHOSO is missing, or one too small."""
 Damage = dict[int, tuple[str, str]]
 """Claim position -> (BAD_BASE64 or TWICE, table): faults of the envelope, which no table can hold."""
 
@@ -59,11 +62,13 @@ def write_delivery(
     copies: set[int],
     faulty: set[int],
     rng: np.random.Generator,
+    envelope: str = "",
 ) -> None:
     """Writes one delivery under its final name at once.
 
-    tables: claims numbered from 0. damage: see Damage, claim XML only. copies: claims that repeat the MA_LK of an
-    earlier one; an export repeats only their row of encounters. faulty: claims from which nothing is left out.
+    tables: claims numbered from 0. damage: see Damage, claim XML only; envelope: UNDECLARED or TOO_FEW, likewise.
+    copies: claims that repeat the MA_LK of an earlier one; an export repeats only their row of encounters. faulty:
+    claims from which nothing is left out.
     """
     aside = path.with_name(f".{path.name}.part")
     if facility.form == CSV:
@@ -72,14 +77,22 @@ def write_delivery(
         _write_workbook(aside, _sheets(facility, tables, copies, faulty, rng))
     else:
         write_submission(aside, tables, facility.code, created_on)
-        if damage:
-            _damage(aside, damage)
+        if damage or envelope:
+            _damage(aside, damage, envelope)
     os.replace(aside, path)
 
 
-def _damage(path: Path, damage: Damage) -> None:
+def _damage(path: Path, damage: Damage, envelope: str) -> None:
     tree = etree.parse(str(path), etree.XMLParser(huge_tree=True))
     claims = tree.findall(".//HOSO")
+    head = tree.find(".//THONGTINHOSO")
+    declared = None if head is None else head.find("SOLUONGHOSO")
+    assert head is not None
+    assert declared is not None
+    if envelope == UNDECLARED:
+        head.remove(declared)
+    elif envelope == TOO_FEW:
+        declared.text = str(len(claims) - 1)
     for claim, (kind, table) in damage.items():
         for document in claims[claim].findall("FILEHOSO"):
             if document.findtext("LOAIHOSO") != table:

@@ -140,8 +140,9 @@ def facilities(count: int, drift: Mapping[str, Drift] | None = None) -> list[Fac
     return out
 
 
-def register(houses: list[Facility]) -> pd.DataFrame:
-    """facilities.csv: those of the simulation and their neighbours."""
+def register(houses: list[Facility], contract_ends: dict[str, str]) -> pd.DataFrame:
+    """facilities.csv: those of the simulation and their neighbours. contract_ends: facility -> last day (yyyymmdd) of
+    a contract that is not open."""
     rows = [
         {
             "MA_CSKCB": house.code,
@@ -176,7 +177,8 @@ def register(houses: list[Facility]) -> pd.DataFrame:
     )
     out = pd.DataFrame(rows)
     out.insert(2, "MA_TINH", "27")
-    return out.assign(TU_NGAY="20240101", DEN_NGAY="", HOP_DONG_TU="20240101", HOP_DONG_DEN="")
+    ends = out["MA_CSKCB"].map(contract_ends).fillna("")
+    return out.assign(TU_NGAY="20240101", DEN_NGAY="", HOP_DONG_TU="20240101", HOP_DONG_DEN=ends)
 
 
 def departments(houses: list[Facility]) -> pd.DataFrame:

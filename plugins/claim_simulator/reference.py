@@ -139,12 +139,12 @@ def co_payments(who: Visits, paid: set[int], rng: np.random.Generator) -> pd.Dat
     )
 
 
-def common_lists(group: list[Facility], year: int) -> dict[str, pd.DataFrame]:
-    """The files that do not depend on patients, by file stem."""
+def common_lists(group: list[Facility], year: int, contract_ends: dict[str, str]) -> dict[str, pd.DataFrame]:
+    """The files that do not depend on patients, by file stem. contract_ends: see facilities.register."""
     lists: list[tuple[Facility, Catalogue]] = [(house, catalogue(house)) for house in group]
     drugs = data("drugs").set_index("id")
     return {
-        "facilities": houses.register(group),
+        "facilities": houses.register(group, contract_ends),
         "departments": houses.departments(group),
         "staff": houses.staff(group),
         "drugs": pd.concat([drug_list(*pair) for pair in lists], ignore_index=True),

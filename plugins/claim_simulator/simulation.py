@@ -12,9 +12,10 @@ import pandas as pd
 from claim_pipeline.errors import OperatorError
 from claim_rules.frames import ClaimTables
 from claim_simulator.catalogue import Catalogue, catalogue
-from claim_simulator.deliveries import file_name, write_delivery
-from claim_simulator.facilities import Drift, Facility, facilities
+from claim_simulator.deliveries import TOO_FEW, UNDECLARED, file_name, write_delivery
+from claim_simulator.facilities import XML, Drift, Facility, facilities
 from claim_simulator.faults import TRUTH_COLUMNS, Plan, plant
+from claim_simulator.faults.contract import without_contract
 from claim_simulator.moments import DAY, Ints, month_days, text8
 from claim_simulator.orders import orders
 from claim_simulator.reference import card_register, co_payments, common_lists, other_cards, write_csv
@@ -23,6 +24,10 @@ from claim_simulator.visits import Visits, visits
 
 FIRST_MONTH = "202501"
 MOST_FACILITIES = 700
+WITHOUT_CONTRACT = 4
+"""Which facility's contract ends in the month, where faults beyond single claims are wanted."""
+SIGNED_FROM = "20260101"
+"""From then on what is sent unsigned is told, and nobody signs here."""
 _DAYS_OF_A_DELIVERY = 8
 
 
@@ -47,17 +52,19 @@ def simulate(
     seed: int,
     out: Path,
     drift: Mapping[str, Drift] | None = None,
+    across: bool = False,
 ) -> Summary:
     """Writes inbox/<MA_CSKCB>/…, reference/*.csv and truth.csv under `out`; the same arguments give the same bytes.
 
     claims: per facility. month: yyyymm of NGAY_RA, 202501 or later. fault_rate: share of claims with one planted fault
     each, 0 to 0.5 (a few less where too few claims fit a rule). With three facilities or more every form of delivery
-    is there. drift: facility -> in what its month is unusual.
+    is there. drift: facility -> in what its month is unusual. across: also faults that a file alone does not show or
+    that no claim has: one person or device in several claims, whole deliveries, a facility whose contract has ended.
     Raises OperatorError for arguments that make no sense and for a folder that already holds a simulation.
     """
     _check(facilities, claims, month, fault_rate, seed, out)
     _check_drift(facilities, drift or {})
-    return _Simulation(facilities, claims, month, fault_rate, seed, Path(out), drift or {}).run()
+    return _Simulation(facilities, claims, month, fault_rate, seed, Path(out), drift or {}, across).run()
 
 
 def _check(count: int, claims: int, month: str, fault_rate: float, seed: int, out: Path) -> None:
@@ -105,13 +112,16 @@ class _Simulation:
         seed: int,
         out: Path,
         drift: Mapping[str, Drift],
+        across: bool,
     ) -> None:
+        self.across = across
+        self.contract_ends: dict[str, str] = {}
         self.houses = facilities(count, drift)
         self.claims = claims
         self.month = month
         self.seed = seed
         self.out = out
-        self.plan = Plan(self.houses, claims, fault_rate, np.random.default_rng([seed, 0]))
+        self.plan = Plan(self.houses, claims, fault_rate, np.random.default_rng([seed, 0]), across=across)
         self.first_day, self.last_day = month_days(month)
         self.deliveries = 0
         self.lines = 0
@@ -140,7 +150,11 @@ class _Simulation:
         continuous = tables["XML1"]["NAM_NAM_LIEN_TUC"]
         left = who.frame["discharge"].to_numpy() // DAY
         parts, sent = self._parts(left)
-        planted = plant(house, lists, tables, parts, self.plan.share(house), rng)
+        share = self.plan.share(house)
+        if self.across and house.position == WITHOUT_CONTRACT:
+            share = {}
+            self._end_contract(house, tables)
+        planted = plant(house, lists, tables, parts, share, rng, self.plan.donors)
         self.plan.done(planted.counts)
         for rule, count in planted.counts.items():
             self.faults[rule] = self.faults.get(rule, 0) + count
@@ -165,6 +179,7 @@ class _Simulation:
             if not claims:
                 continue
             place = {claim: at for at, claim in enumerate(claims)}
+            envelope = self._envelope(house, number, sent[number - 1])
             write_delivery(
                 folder / file_name(house, self.month, number),
                 house,
@@ -174,9 +189,33 @@ class _Simulation:
                 copies={place[claim] for claim in planted.copies if claim in place},
                 faulty={place[claim] for claim in planted.faulty if claim in place},
                 rng=rng,
+                envelope=envelope,
             )
             self.deliveries += 1
         self.lines += sum(len(planted.tables[name]) for name in ("XML2", "XML3") if name in planted.tables)
+
+    def _end_contract(self, house: Facility, tables: ClaimTables) -> None:
+        """The contract ends in the middle: who came afterwards (no emergency) is not covered but by direct payment."""
+        end = sorted(tables["XML1"]["NGAY_VAO"].str[:8])[len(tables.claims) // 2]
+        self.contract_ends[house.code] = end
+        truth = without_contract(house, tables, end)
+        for rule in truth["rule"].tolist():
+            self.faults[rule] = self.faults.get(rule, 0) + 1
+        self.truth.append(truth)
+
+    def _envelope(self, house: Facility, number: int, sent: str) -> str:
+        """What is wrong with a delivery as a whole, told in the truth without a claim."""
+        if not self.across or house.form != XML:
+            return ""
+        envelope, rule = {1: (UNDECLARED, "STR-001"), 2: (TOO_FEW, "STR-003")}.get(number, ("", ""))
+        told = [rule] if rule else []
+        if sent >= SIGNED_FROM:
+            told.append("SIG-001")
+        rows = [(house.code, "", "", None, name) for name in told]
+        self.truth.append(pd.DataFrame(rows, columns=TRUTH_COLUMNS).astype({"line": "Int64"}))
+        for name in told:
+            self.faults[name] = self.faults.get(name, 0) + 1
+        return envelope
 
     def _parts(self, left: Ints) -> tuple[list[range], list[str]]:
         """The claims of each delivery and the day it is sent: eight days of discharges, sent on the next day.
@@ -196,7 +235,7 @@ class _Simulation:
         rng = np.random.default_rng([self.seed, 2])
         used = len(self.houses) * self.claims
         cards = [*self.cards, other_cards(used // 20 + 20, 1 + used, self.first_day, rng)]
-        files = common_lists(self.houses, int(self.month[:4]))
+        files = common_lists(self.houses, int(self.month[:4]), self.contract_ends)
         files["cards"] = pd.concat(cards, ignore_index=True)
         files["copayments"] = pd.concat(self.co_payments, ignore_index=True)
         folder = self.out / "reference"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Mapping
 
 import numpy as np
@@ -19,6 +20,8 @@ from claim_simulator.orders import Orders
 from claim_simulator.visits import NO_DISTRICTS, Visits
 
 DECISION = "3176"
+_BED_KINDS = ("H", "T", "C", "K")
+_BEDS = 999  # numbers of each kind
 _FOLLOW_UP = {"chronic": 0.9, "inpatient": 0.5, "surgical": 0.6, "acute": 0.05}
 _TREATMENT = {"surgical": "Phẫu thuật, kháng sinh, giảm đau", "daycare": "Phẫu thuật, thuốc nhỏ mắt"}
 
@@ -292,7 +295,7 @@ class _Tables:
             "",
         )
         unit = np.select([supply, kind == "bed"], [_at(supplies["DON_VI_TINH"], supplied), "Ngày"], "Lần")
-        bed = np.char.add("H", np.char.zfill(self.rng.integers(1, 120, len(lines)).astype(str), 3))
+        bed = self._beds()[visit]
         price = lines["price"].to_numpy()
         return {
             "MA_DICH_VU": code,
@@ -322,6 +325,24 @@ class _Tables:
             "MA_MAY": np.where(tested | (kind == "surgery"), machine, ""),
             "MA_HIEU_SP": np.where(supply & (price > 1_000_000_000), np.char.add("LOT", self.ma_lk[visit]), ""),
         }
+
+    def _beds(self) -> Texts:
+        """A bed for each stay, free from its first to its last minute: nobody shares one."""
+        arrival, discharge = (self.visits[name].to_numpy() for name in ("arrival", "discharge"))
+        # drawn as before beds were kept apart, so that the rest of a simulation stays what it was
+        self.rng.integers(1, 120, len(self.what.services))
+        number = np.zeros(self.size, dtype="int64")
+        busy: list[tuple[int, int]] = []
+        free: list[int] = []
+        for at in np.argsort(arrival, kind="stable").tolist():
+            if not self.inside[at]:
+                continue
+            while busy and busy[0][0] < arrival[at]:
+                heapq.heappush(free, heapq.heappop(busy)[1])
+            number[at] = heapq.heappop(free) if free else len(busy)
+            heapq.heappush(busy, (int(discharge[at]), int(number[at])))
+        kinds, places = np.divmod(number % (len(_BED_KINDS) * _BEDS), _BEDS)
+        return np.char.add(np.array(_BED_KINDS)[kinds], np.char.zfill((places + 1).astype(str), 3))
 
     # -- XML4, XML5 --------------------------------------------------------------------------------------------
 

@@ -56,6 +56,18 @@ def test_every_rule_is_tripped_and_just_missed() -> None:
     assert own - missed == set()
 
 
+def test_the_cases_on_either_side_of_a_limit_are_there() -> None:
+    by_name = {case.name: case for case in cases.all_cases()}
+    for rule, limit in cases.limits().items():
+        at, beyond = ({row["rule"] for row in by_name[name].expect["findings"]} for name in (limit.at, limit.beyond))
+        assert rule not in at, limit
+        assert rule in beyond, limit
+        assert rule in by_name[limit.at].rules, limit
+    # what a rule of these families says of amounts, days or shares has a limit
+    counted = {rule for rule in catalogue.book() if rule.startswith(("SUM-", "RATE-"))} - {"SUM-022", "SUM-024"}
+    assert counted <= set(cases.limits())
+
+
 def test_every_rule_speaks_both_languages_and_names_its_ground() -> None:
     for rule in catalogue.book().values():
         assert rule.title_vi, rule.id

@@ -84,7 +84,9 @@ def test_the_summary_counts_what_was_written(
     assert (summary.facilities, summary.claims) == (6, 6 * 120)
     assert summary.findings == len(truth)
     assert sum(summary.faults.values()) <= round(0.5 * summary.claims)
-    assert len({(row["MA_CSKCB"], row["MA_LK"]) for row in truth}) == sum(summary.faults.values())
+    # a card that two people use is seen in the claims of both
+    both = summary.faults["CARD-017"]
+    assert len({(row["MA_CSKCB"], row["MA_LK"]) for row in truth}) == sum(summary.faults.values()) + both
 
 
 def test_reference_data_has_the_files_and_columns_of_the_contract(

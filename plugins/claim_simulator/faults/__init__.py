@@ -3,6 +3,6 @@
 A module of faults exports FAULTS (rule id -> Fault); planting.py merges them and plants.
 """
 
-from claim_simulator.faults.planting import RULES, TRUTH_COLUMNS, Plan, Planted, carries, plant
+from claim_simulator.faults.planting import ACROSS, RULES, TRUTH_COLUMNS, Plan, Planted, carries, plant
 
-__all__ = ["RULES", "TRUTH_COLUMNS", "Plan", "Planted", "carries", "plant"]
+__all__ = ["ACROSS", "RULES", "TRUTH_COLUMNS", "Plan", "Planted", "carries", "plant"]

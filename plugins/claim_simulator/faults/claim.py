@@ -50,6 +50,11 @@ class Claim:
     def put(self, table: str, name: str, value: str, row: int = 0) -> None:
         self._sheets.column(table, name)[self._sheets.start(table, self.number) + row] = value
 
+    def copy_row(self, table: str, source: int, target: int) -> None:
+        """Makes a row the same as an earlier one but for its number."""
+        for name in self._sheets.names(table):
+            self.put(table, name, self.get(table, name, source), target)
+
     def drop(self, table: str) -> None:
         """Leaves out a table."""
         self._sheets.dropped.add((table, self.number))
@@ -111,6 +116,10 @@ class Sheets:
 
     def has(self, table: str, name: str) -> bool:
         return table in self._tables and name in self._tables[table].columns
+
+    def names(self, table: str) -> list[str]:
+        """Elements of a table, without the number of the row."""
+        return [name for name in self._tables[table].columns if name not in ("claim", "row", "STT")]
 
     def start(self, table: str, claim: int) -> int:
         return int(np.searchsorted(self._claims[table], claim))

@@ -36,6 +36,8 @@ def facts(tables: ClaimTables) -> pd.DataFrame:
     out["paid_tests"] = count(tested & paid)
     out["part_drugs"], out["part_services"] = count(drug & part), count((lines["table"] == "XML3") & part)
     out["tests"] = count(tested)
+    out["laboratory"] = count(tested & paid & (lines["MA_NHOM"] == "1"))
+    out["repeatable"] = count(service & paid & (lines["MA_NHOM"] == "18"))
     out["beds"] = count(service & lines["MA_NHOM"].isin(["14", "15", "16"]))
     out["selfpaid"] = count(lines["PHAM_VI"] == "2")
     out["surgery"] = count(service & (lines["MA_NHOM"] == "8"))
@@ -82,6 +84,13 @@ def facts(tables: ClaimTables) -> pd.DataFrame:
     out["grown_woman"] = (visits["GIOI_TINH"] == "2") & ((came - born).dt.days > 18 * 366)
     out["left_on"] = pd.to_numeric(visits["NGAY_RA"].str[6:8]).astype("int64")
     out["since_august"] = visits["day_out"] >= "20260801"
+    out["citizen"], out["sex"], out["prefix"] = visits["SO_CCCD"], visits["GIOI_TINH"], visits["MA_THE_BHYT"].str[:3]
+    out["card_from"], out["card_to"] = visits["GT_THE_TU"], visits["GT_THE_DEN"]
+    out["arrival"], out["left"] = _minutes(visits["NGAY_VAO"]), _minutes(visits["NGAY_RA"])
+    out["days_in"] = (to_days(visits["day_out"]) - arrival).dt.days
+    out["in_scope"], out["threshold"] = expected.in_scope, expected.threshold
+    devices = lines.loc[lines["MA_HIEU_SP"] != ""].groupby("claim")["MA_VAT_TU"].first()
+    out["device"] = devices.reindex(visits.index, fill_value="").astype("str")
     for name in ("XML4", "XML5", "XML7", "XML13", "XML14"):
         has = set(tables[name]["claim"]) if name in tables else set()
         out[name] = out.index.isin(has)
@@ -91,3 +100,8 @@ def facts(tables: ClaimTables) -> pd.DataFrame:
 def every_claim(known: pd.DataFrame) -> pd.Series:
     """Of a fault that fits each claim."""
     return pd.Series(True, index=known.index)
+
+
+def _minutes(text: pd.Series) -> pd.Series:
+    """Minutes since an epoch (float)."""
+    return (pd.to_datetime(text, format="%Y%m%d%H%M") - pd.Timestamp("2000-01-01")) / pd.Timedelta(minutes=1)

@@ -1,4 +1,4 @@
-"""Faults of other sources, prices, totals and payment methods (SUM), and of payment rates (RATE)."""
+"""Faults of other sources, prices, totals, methods (SUM), of payment rates (RATE) and of repeated lines (DUP)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from claim_simulator.catalogue import NEW_SERVICE_PRICES
+from claim_simulator.catalogue import NEW_SERVICE_PRICES, TESTS_A_DAY
 from claim_simulator.faults.claim import Claim, Fault, Truth
 from claim_simulator.faults.facts import every_claim
+
+PROCEDURES = ("18",)
+"""MA_NHOM of services that leave no result and of which the lists say nothing about a second time on a day."""
 
 
 def _own_lines(claim: Claim) -> list[tuple[str, int]]:
@@ -165,6 +168,36 @@ def _further_exam(claim: Claim, row: int) -> bool:
     return further and claim.amount("XML3", "T_BHTT", row) > 0
 
 
+def _twice(table: str, rule: str, groups: tuple[str, ...]) -> Callable[[Claim], list[Truth]]:
+    """A later line becomes the same as an earlier one."""
+
+    def plant(claim: Claim) -> list[Truth]:
+        rows = [
+            row
+            for row in claim.rows(table)
+            if claim.get(table, "MA_NHOM", row) in groups and claim.amount(table, "T_BHTT", row) > 0
+        ]
+        first, second = sorted(claim.rng.choice(rows, 2, replace=False).tolist())
+        claim.blank_computed()
+        claim.copy_row(table, first, second)
+        return [(table, second + 1, rule)]
+
+    return plant
+
+
+def _tested_often(claim: Claim) -> list[Truth]:
+    """One more than the facility's list allows in a day."""
+    rows = [row for row in claim.rows("XML3") if claim.get("XML3", "MA_NHOM", row) == "1" and _paid(claim, row)]
+    row = claim.pick(rows)
+    claim.blank_computed()
+    claim.put("XML3", "SO_LUONG", f"{TESTS_A_DAY + 1}.000", row)
+    return [("XML3", row + 1, "DUP-008")]
+
+
+def _paid(claim: Claim, row: int) -> bool:
+    return claim.amount("XML3", "T_BHTT", row) > 0
+
+
 def _pays_lines(known: pd.DataFrame) -> pd.Series:
     return (known["large_own_lines"] > 0) & (known["least_rate"] > 0)
 
@@ -188,4 +221,21 @@ FAULTS: dict[str, Fault] = {
     "RATE-004": Fault(every_claim, _odd_share, refill=True),
     "RATE-005": Fault(lambda known: (known["surgery"] > 0) & (known["paid_procedures"] > 0), _second_surgery),
     "RATE-006": Fault(lambda known: known["further_exams"] > 0, _second_examination, refill=True),
+    "DUP-006": Fault(
+        lambda known: (known["repeatable"] > 1) & (known["least_rate"] > 0) & ~known["waived"],
+        _twice("XML3", "DUP-006", PROCEDURES),
+        refill=True,
+    ),
+    "DUP-007": Fault(
+        lambda known: (
+            (known["paid_drugs"] > 1) & (known["least_rate"] > 0) & (known["loai"] != "05") & ~known["waived"]
+        ),
+        _twice("XML2", "DUP-007", ("4", "5", "6")),
+        refill=True,
+    ),
+    "DUP-008": Fault(
+        lambda known: (known["laboratory"] > 0) & (known["least_rate"] > 0) & ~known["waived"],
+        _tested_often,
+        refill=True,
+    ),
 }

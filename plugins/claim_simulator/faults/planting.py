@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,8 +28,9 @@ from claim_simulator.faults import (
     structure,
     submission,
 )
-from claim_simulator.faults.claim import Claim, Fault, Sheets
+from claim_simulator.faults.claim import Claim, Fault, Sheets, Truth
 from claim_simulator.faults.facts import facts
+from claim_simulator.faults.pairs import COPIES, ELSEWHERE, PAIRS, PERSON, Donors, again, become
 
 TRUTH_COLUMNS = ["MA_CSKCB", "MA_LK", "table", "line", "rule"]
 
@@ -56,8 +58,11 @@ FAULTS: dict[str, Fault] = {
 REPEATED = "DUP-001"
 LATE = ("SUB-001",)
 """Faults of claims that come with a later delivery: they need more than one."""
-RULES = (*FAULTS, REPEATED)
+SHARED = "CARD-017"
+RULES = (*FAULTS, REPEATED, SHARED)
 """Rules whose faults are planted, each for itself."""
+ACROSS = (*(rule for rule in PAIRS if rule != SHARED), *COPIES, ELSEWHERE)
+"""Rules whose faults show only beside other claims of the store: planted on demand."""
 
 
 @dataclass
@@ -87,12 +92,17 @@ class Planted:
 class Plan:
     """How many faults of each rule are still to be planted, over all facilities."""
 
-    def __init__(self, houses: list[Facility], claims: int, fault_rate: float, rng: np.random.Generator) -> None:
+    def __init__(
+        self, houses: list[Facility], claims: int, fault_rate: float, rng: np.random.Generator, *, across: bool = False
+    ) -> None:
+        """across: also faults of ACROSS."""
         total = round(len(houses) * claims * fault_rate)
+        rules = (*RULES, *ACROSS) if across else RULES
         self._houses = houses
         self._rng = rng
-        self._left = dict.fromkeys(RULES, total // len(RULES))
-        for rule in rng.permutation(RULES)[: total % len(RULES)].tolist():
+        self.donors = Donors() if across else None
+        self._left = dict.fromkeys(rules, total // len(rules))
+        for rule in rng.permutation(rules)[: total % len(rules)].tolist():
             self._left[rule] += 1
 
     def share(self, house: Facility) -> dict[str, int]:
@@ -127,11 +137,12 @@ def plant(
     parts: list[range],
     share: dict[str, int],
     rng: np.random.Generator,
+    donors: Donors | None = None,
 ) -> Planted:
     """Plants faults in the claims of a facility, at most one in each.
 
     parts: the claims of each delivery. share: number of faults of each rule; fewer are planted where too few claims
-    fit.
+    fit. donors: people of earlier facilities.
     """
     out = Planted(tables)
     if len(parts) < 2:
@@ -139,11 +150,15 @@ def plant(
     if not share:
         return out
     size = len(tables.claims)
-    pool = np.sort(rng.permutation(size)[: 300 + 4 * sum(share.values())])
+    # claims that make a pair are rare, so all are looked at where pairs are wanted
+    pool = np.sort(rng.permutation(size)[: size if donors is not None else 300 + 4 * sum(share.values())])
     known = facts(tables.only(set(pool.tolist())))
     known = known.assign(level=house.level, former=house.kind.former, points=house.kind.points or 0)
-    chosen, twins = _choose(known, share, parts, rng)
-    sub = tables.only(set(chosen))
+    known["part"] = [next(at for at, part in enumerate(parts) if claim in part) for claim in known.index]
+    chosen, twins, partners = _choose(known, share, parts, rng, donors)
+    copies = {place: one for place, one in twins.items() if chosen[one] == REPEATED}
+    doubles = {place: one for place, one in twins.items() if chosen[one] != REPEATED}
+    sub = tables.only(set(chosen) | set(partners.values()))
     sheets = Sheets(sub)
     truth: list[tuple[str, str, str, int | None, str]] = []
     refill: set[int] = set()
@@ -151,10 +166,26 @@ def plant(
         rule = chosen[number]
         claim = Claim(number, sheets, lists, rng, (house.level, house.kind.former))
         ma_lk = claim.get("XML1", "MA_LK")
-        found = [("XML1", None, REPEATED)] if rule == REPEATED else FAULTS[rule].plant(claim)
+        found: list[Truth] = []
+        if rule in COPIES:
+            pass
+        elif rule == REPEATED:
+            found = [("XML1", None, REPEATED)]
+        elif rule == ELSEWHERE:
+            person = donors.take(_row(known, number)) if donors is not None else None
+            if person is None:
+                continue
+            become(claim, person)
+            found = [("XML1", None, ELSEWHERE)]
+        elif rule in PAIRS:
+            second = Claim(partners[number], sheets, lists, rng, (house.level, house.kind.former))
+            found, more = PAIRS[rule].plant(claim, second)
+            truth += [(house.code, second.get("XML1", "MA_LK"), *row) for row in more]
+        else:
+            found = FAULTS[rule].plant(claim)
         truth += [(house.code, ma_lk, *row) for row in found]
         out.counts[rule] = out.counts.get(rule, 0) + 1
-        if rule != REPEATED and FAULTS[rule].refill:
+        if rule in FAULTS and FAULTS[rule].refill:
             refill.add(number)
         if claim.damage:
             out.damage[number] = claim.damage
@@ -173,33 +204,84 @@ def plant(
         if claim.decision:
             sub.claims.loc[sub.claims["claim"] == number, "decision"] = claim.decision
     changed = sheets.tables()
+    touched = set(chosen) | set(partners.values())
     if refill:
-        changed = _joined([changed.only(set(chosen) - refill), fill_amounts(changed.only(refill))])
-    out.tables = _joined([tables.only(set(range(size)) - set(chosen) - set(twins)), changed])
-    if twins:
-        out.tables = _joined([out.tables, _copied(out.tables, twins)])
-    out.copies = set(twins)
-    out.faulty = set(chosen) | out.copies
+        changed = _joined([changed.only(touched - refill), fill_amounts(changed.only(refill))])
+    if donors is not None:
+        clean = known[~known.index.isin(touched | set(twins))]
+        people = tables["XML1"].set_index("claim")[list(PERSON)].fillna("")
+        donors.offer(clean, people)
+    out.tables = _joined([tables.only(set(range(size)) - touched - set(twins)), changed])
+    if copies:
+        out.tables = _joined([out.tables, _copied(out.tables, copies)])
+    if doubles:
+        names = tables["XML1"].set_index("claim")["MA_LK"]
+        parts_again = []
+        for place, one in doubles.items():
+            kind = COPIES[chosen[one]]
+            parts_again.append(again(out.tables, one, place, names[place], kind.minutes))
+            truth += [(house.code, names[place], "XML1", None, rule) for rule in kind.found(_row(known, one))]
+            truth += [(house.code, names[place], "XML3", row, "DUP-013") for row in _devices(out.tables, one)]
+        out.tables = _joined([out.tables, *parts_again])
+    out.copies = set(copies)
+    out.faulty = touched | set(twins)
     out.truth = pd.DataFrame(truth, columns=TRUTH_COLUMNS)
     out.truth["line"] = out.truth["line"].astype("Int64")
     return out
 
 
+def _row(known: pd.DataFrame, claim: int) -> dict[str, Any]:
+    """What is known of one claim."""
+    return {str(name): value for name, value in known.loc[[claim]].to_dict("records")[0].items()}
+
+
+def _devices(tables: ClaimTables, claim: int) -> list[int]:
+    """Rows of XML3 that name a device."""
+    rows = tables["XML3"][tables["XML3"]["claim"] == claim]
+    named = rows.loc[rows["MA_HIEU_SP"].fillna("") != "", "row"]
+    return [int(row) for row in named]
+
+
 def _choose(
-    known: pd.DataFrame, share: dict[str, int], parts: list[range], rng: np.random.Generator
-) -> tuple[dict[int, str], dict[int, int]]:
-    """Claim -> rule, and for repeated claims the claim whose place the copy takes -> the claim copied."""
+    known: pd.DataFrame,
+    share: dict[str, int],
+    parts: list[range],
+    rng: np.random.Generator,
+    donors: Donors | None,
+) -> tuple[dict[int, str], dict[int, int], dict[int, int]]:
+    """Claim -> rule; for copied claims the claim whose place the copy takes -> the claim copied; for pairs the first
+    claim -> the second."""
     free = known.index.to_series()
     chosen: dict[int, str] = {}
     twins: dict[int, int] = {}
-    fits = {rule: FAULTS[rule].possible(known) for rule in share if rule != REPEATED}
+    partners: dict[int, int] = {}
+    for rule in (rule for rule in share if rule in PAIRS):
+        for first, second in _pairs_of(known, rule, share[rule], set(chosen) | set(partners.values()), rng):
+            chosen[first] = rule
+            partners[first] = second
+    for rule in (rule for rule in share if rule in COPIES):
+        firsts = np.array(known.index[COPIES[rule].possible(known)])
+        taken = set(chosen) | set(twins) | set(partners.values())
+        for first in rng.permutation(firsts)[: share[rule]].tolist():
+            if first in taken:
+                continue
+            place = _place_after(known, first, parts, taken | {first}, rng)
+            if place is not None:
+                chosen[first], twins[place] = rule, first
+                taken |= {first, place}
+    taken = set(twins) | set(partners.values())
+    fits = {rule: FAULTS[rule].possible(known) for rule in share if rule in FAULTS}
+    if donors is not None and ELSEWHERE in share:
+        fits[ELSEWHERE] = donors.wanted(known)
     order = sorted(fits, key=lambda rule: (int(fits[rule].sum()), rule))
     for rule in order:
-        fitting = [number for number in free[fits[rule].to_numpy()].tolist() if number not in chosen]
+        fitting = [
+            number for number in free[fits[rule].to_numpy()].tolist() if number not in chosen and number not in taken
+        ]
         for number in rng.permutation(np.array(fitting, dtype="int64"))[: share[rule]].tolist():
             chosen[number] = rule
     for _ in range(share.get(REPEATED, 0)):
-        taken = set(chosen) | set(twins)
+        taken = set(chosen) | set(twins) | set(partners.values())
         open_claims = [number for number in free.tolist() if number not in taken]
         inside = [[number for number in open_claims if number in part] for part in parts]
         inside = [numbers for numbers in inside if len(numbers) > 1]
@@ -209,7 +291,36 @@ def _choose(
         first, second = sorted(rng.choice(numbers, 2, replace=False).tolist())
         chosen[first] = REPEATED
         twins[second] = first
-    return chosen, twins
+    return chosen, twins, partners
+
+
+def _pairs_of(
+    known: pd.DataFrame, rule: str, count: int, taken: set[int], rng: np.random.Generator
+) -> list[tuple[int, int]]:
+    """So many pairs for a rule, no claim in two of them."""
+    pairs = PAIRS[rule].candidates(known)[["first", "second"]]
+    out: list[tuple[int, int]] = []
+    for first, second in pairs.iloc[rng.permutation(len(pairs))].itertuples(index=False, name=None):
+        if len(out) == count:
+            break
+        if not {first, second} & taken:
+            out.append((first, second))
+            taken |= {first, second}
+    return out
+
+
+def _place_after(
+    known: pd.DataFrame, first: int, parts: list[range], taken: set[int], rng: np.random.Generator
+) -> int | None:
+    """A claim whose place a copy can take: later in the same delivery, or in the next one, in which what ended on the
+    last day of this one is still in time."""
+    one = _row(known, first)
+    at = int(one["part"])
+    last_day = known.loc[known["part"] == at, "day_out"].max()
+    late = at + 1 < len(parts) and one["day_out"] == last_day
+    part = parts[at + 1] if late else range(first + 1, parts[at].stop)
+    free = [number for number in known.index.tolist() if number in part and number not in taken]
+    return int(rng.choice(free)) if free else None
 
 
 def _joined(parts: list[ClaimTables]) -> ClaimTables:
