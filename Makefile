@@ -33,7 +33,7 @@ fuzz: .venv/dev.stamp ## damages claim files and reads them, RUNS=… times with
 	FUZZ_RUNS=$(or $(RUNS),100000) FUZZ_SEED=$(or $(SEED),random) $(BIN)/python -m pytest tests/faults -q -s
 
 oracle: .venv/dev.stamp ## the benefit law against its naive second version, over RUNS=… claims (default: 100,000)
-	BENEFIT_CLAIMS=$(or $(RUNS),100000) $(BIN)/python -m pytest tests/claim_rules/test_benefit_twice.py -q
+	BENEFIT_CLAIMS=$(or $(RUNS),100000) $(BIN)/python -m pytest tests/claim_rules/test_benefit_twice.py -q --timeout 7200
 
 truth: .venv/runtime.stamp ## recall and precision of every rule on simulated hospitals with planted faults (ARGS=--through check …)
 	@$(BIN)/python bench/truth.py $(ARGS)
