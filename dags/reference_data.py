@@ -5,11 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, task
-from airflow.sdk.exceptions import AirflowFailException
 
 from claim_airflow import assets, tasks
-from claim_pipeline import steps
-from claim_pipeline.errors import ReferenceDataError
 
 DOC = """
 ### Danh mục · Reference data
@@ -46,12 +43,6 @@ with DAG(
 
         Loads the files; returns the number of rows of each.
         """
-        try:
-            return steps.load_reference_folder(tasks.actor())
-        except ReferenceDataError as error:
-            # the others are loaded; to try again with the same bytes is no use
-            raise AirflowFailException(
-                f"{error.message_vi}. {error.next_vi}. / {error.message_en}; {error.next_en}."
-            ) from None
+        return tasks.load_reference()
 
     load()

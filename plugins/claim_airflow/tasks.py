@@ -10,6 +10,7 @@ from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowFailException
 
 from claim_pipeline import steps
+from claim_pipeline.errors import ReferenceDataError
 from claim_pipeline.settings import settings
 
 if TYPE_CHECKING:
@@ -89,6 +90,17 @@ def run_step(step: str, batch: dict[str, Any]) -> dict[str, int]:
             "with retry_failed."
         )
     return counts
+
+
+def load_reference() -> dict[str, int]:
+    """See `claim_pipeline.steps.load_reference_folder`; fails visibly where a file was refused."""
+    try:
+        return steps.load_reference_folder(actor())
+    except ReferenceDataError as error:
+        # the others are loaded; to try again with the same bytes is no use
+        raise AirflowFailException(
+            f"{error.message_vi}. {error.next_vi}. / {error.message_en}; {error.next_en}."
+        ) from None
 
 
 def appraise_affected() -> dict[str, int]:
