@@ -137,3 +137,9 @@ def test_make_help_names_the_commands_of_the_readme():
     shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for command in re.findall(r"^    (make \w+)", text_of(ROOT / "README.md"), re.M):
         assert command in shown
+
+
+def test_every_advisory_lock_of_the_database_has_its_own_number():
+    store = ROOT / "plugins" / "claim_pipeline" / "store"
+    numbers = [number for path in store.rglob("*.py") for number in re.findall(r"= (7_204_611_\d+)", text_of(path))]
+    assert len(numbers) == len(set(numbers)) == 5

@@ -180,7 +180,7 @@ def note_affected(connection: psycopg.Connection[Any], delivery_id: int, facilit
     connection.execute(sql.SQL(_AFFECTED).format(**facts))
 
 
-_NOTING = 7_204_611_002  # any number of our own
+_NOTING = 7_204_611_004  # advisory lock: one delivery at a time
 
 _OWN = """
 CREATE TEMPORARY TABLE own_visit (

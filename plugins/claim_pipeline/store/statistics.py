@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 if TYPE_CHECKING:
     import pandas as pd
 
-_UPDATING = 7_204_611_003  # advisory lock: one update of the statistics at a time
+_UPDATING = 7_204_611_005  # advisory lock: one update of the statistics at a time
 
 
 class Statistics:
