@@ -41,10 +41,11 @@ class Shared:
 
     claims: ClaimLines
     contract: Contract
+    reference: Reference = field(default_factory=dict)
 
     @cached_property
     def expected(self) -> benefit.Expected:
-        return benefit.expected_rates(self.claims, self.contract.options)
+        return benefit.expected_rates(self.claims, self.contract.options, self.reference.get("cards"))
 
 
 Kept = TypeVar("Kept")
@@ -114,7 +115,7 @@ class Case:
     @cached_property
     def expected(self) -> benefit.Expected:
         if self.everything is None:
-            return benefit.expected_rates(self.claims, self.contract.options)
+            return benefit.expected_rates(self.claims, self.contract.options, self.reference.get("cards"))
         return self.everything.expected.only(self.claims)
 
     @cached_property
@@ -221,7 +222,7 @@ def run(
     book = catalogue.book()
     everything = build(tables)
     terms = contract or Contract()
-    shared = Shared(everything, terms)
+    shared = Shared(everything, terms, reference)
     before = given if given is not None else findings()
     found = [before[~before["rule"].isin(terms.off)]]
     corrections: list[pd.DataFrame] = []

@@ -53,18 +53,25 @@ class Outcome:
     what_if: pd.DataFrame
 
 
-def allowed_amounts(claims: ClaimLines, corrections: pd.DataFrame, rate: pd.Series | None = None) -> pd.DataFrame:
+def allowed_amounts(
+    claims: ClaimLines,
+    corrections: pd.DataFrame,
+    rate: pd.Series | None = None,
+    chosen: options.Options | None = None,
+) -> pd.DataFrame:
     """What is allowed of each corrected line: in_scope (THANH_TIEN_BH) and fund, never more than claimed (int64 1/100
     đồng, index = the line's index).
 
     corrections: columns line_index, correct_field (one of CORRECTABLE), correct_value (unit of the field, NA for a
     split computed anew). Of several corrections of one value the lowest counts. rate: MUC_HUONG of the lines instead
-    of the claimed or corrected one.
+    of the claimed or corrected one. chosen: claim_rules.options. What came off a line's total before its rate as
+    support to the facility does so again.
     """
     lowest = corrections.groupby(["line_index", "correct_field"])["correct_value"].min().unstack("correct_field")
     lowest.index = lowest.index.astype("int64")
     lines = claims.lines.loc[lowest.index].copy()
     claimed = lines["THANH_TIEN_BH"].copy()
+    supported = benefit.supported(lines, chosen)
     for name in (*PRICED, "MUC_HUONG"):
         if name in lowest:
             lines[name] = np.minimum(lines[name], lowest[name].fillna(lines[name]).astype("int64"))
@@ -74,6 +81,8 @@ def allowed_amounts(claims: ClaimLines, corrections: pd.DataFrame, rate: pd.Seri
     repriced = lowest.reindex(columns=list(PRICED)).notna().any(axis=1)
     if repriced.any():
         anew = benefit.in_scope_amount(lines)
+        if supported.any():
+            anew = anew.mask(supported, benefit.supported_amount(lines).clip(lower=0))
         in_scope = in_scope.where(~repriced | (claimed < anew), anew)
     if "THANH_TIEN_BH" in lowest:
         right = lowest["THANH_TIEN_BH"].fillna(in_scope).astype("int64")
@@ -101,7 +110,7 @@ def _retested(
     visits = claims.visits.loc[lines.loc[adjusts["line_index"].astype("int64").unique(), "claim"].unique()]
     part = claims.only(visits.index)
     in_scope = part.lines["THANH_TIEN_BH"].copy()
-    in_scope.update(allowed_amounts(claims, adjusts)["in_scope"])
+    in_scope.update(allowed_amounts(claims, adjusts, chosen=chosen)["in_scope"])
     in_scope[in_scope.index.isin(refused)] = 0
     expected = benefit.expected_rates(part, chosen)
     left = in_scope.groupby(part.lines["claim"]).sum()
@@ -117,7 +126,7 @@ def _retested(
         mine = mine[~mine["line_index"].isin(rate.index[rate.isna()])]
     if mine.empty:
         return none
-    again = allowed_amounts(claims, mine, rate.dropna().astype("int64"))["fund"]
+    again = allowed_amounts(claims, mine, rate.dropna().astype("int64"), chosen)["fund"]
     again = again[~again.index.isin(refused)]
     before = allowed.loc[again.index]
     return again.where(again > before, before).astype("int64")
@@ -150,7 +159,7 @@ def fold(
     allowed = requested.copy()
     adjusts = _corrections(claims, appraisal, found)
     if len(adjusts):
-        together = allowed_amounts(claims, adjusts)["fund"]
+        together = allowed_amounts(claims, adjusts, chosen=appraisal.contract.options)["fund"]
         allowed.loc[together.index] = np.maximum(together, 0)
     refused_lines = found.loc[(found["severity"] == REJECT_LINE) & found["line_index"].notna(), "line_index"]
     refused_index = pd.Index(refused_lines.astype("int64").unique())
@@ -168,7 +177,7 @@ def fold(
         requested=requested, approved=allowed, refused=requested - allowed
     )
     per_claim = _claims(tables, claims, appraisal, per_line, found, refused_claims, list(signature_reasons))
-    found["amount_refused"] = _cuts(claims, found, adjusts, per_line, per_claim)
+    found["amount_refused"] = _cuts(claims, found, adjusts, per_line, per_claim, appraisal.contract.options)
     what_if["approved"] = what_if.pop("more") + what_if["claim"].map(per_claim.set_index("claim")["approved"])
     what_if = what_if[~what_if["claim"].isin(refused_claims)].astype({"claim": "int64", "approved": "int64"})
     return Outcome(per_line.reset_index(drop=True), per_claim, found.drop(columns="line_index"), what_if)
@@ -272,7 +281,12 @@ def _without_table(tables: ClaimTables, found: pd.DataFrame) -> set[int]:
 
 
 def _cuts(
-    claims: ClaimLines, found: pd.DataFrame, adjusts: pd.DataFrame, per_line: pd.DataFrame, per_claim: pd.DataFrame
+    claims: ClaimLines,
+    found: pd.DataFrame,
+    adjusts: pd.DataFrame,
+    per_line: pd.DataFrame,
+    per_claim: pd.DataFrame,
+    chosen: options.Options,
 ) -> pd.Series:
     cut = pd.Series(0, index=found.index, dtype="int64")
     requested = per_claim.set_index("claim")["requested"]
@@ -283,7 +297,7 @@ def _cuts(
     part = (found["severity"] == ADJUST_AMOUNT) & found["line_index"].notna() & found["correct_field"].notna()
     of_claim = (found["severity"] == ADJUST_AMOUNT) & found["line_index"].isna() & found["claim"].notna()
     for rule, group in adjusts.groupby("rule"):
-        alone = allowed_amounts(claims, group)["fund"]
+        alone = allowed_amounts(claims, group, chosen=chosen)["fund"]
         lost = per_line.loc[alone.index, "requested"] - alone
         mine = part & (found["rule"] == rule)
         cut[mine] = lost.loc[found.loc[mine, "line_index"].astype("int64")].to_numpy()

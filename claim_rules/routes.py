@@ -61,7 +61,9 @@ def _diseases_in(case: Case, name: str) -> pd.Series:
 def fits(case: Case, row: dict[str, Any], place: pd.DataFrame, *, unknown: bool) -> pd.Series:
     """Visits that a row of law/facility_routes fits (bool). unknown: what an attribute that is not known counts as."""
     visits = case.visits
-    out = place["level"].isin(row["level"]) | (unknown & (place["level"] == ""))
+    out = pd.Series(True, index=visits.index)
+    if "level" in row:
+        out = place["level"].isin(row["level"]) | (unknown & (place["level"] == ""))
     if "inpatient" in row:
         out &= visits["inpatient"] == row["inpatient"]
     if "former" in row:
@@ -87,8 +89,12 @@ def _self_referral(case: Case) -> pd.DataFrame:
     place = facilities(case)
     visits = case.visits
     code = pd.Series("", index=visits.index, dtype="str")
-    for name in rules["self_referred"]:
-        code = code.mask((code == "") & fits(case, rows[name], place, unknown=False), name)
+    old = visits["day_out"] <= str(rules["tiers_until"]).replace("-", "")
+    if not old.all():
+        for name in rules["self_referred"]:
+            code = code.mask((code == "") & ~old & fits(case, rows[name], place, unknown=False), name)
+    for row in rules["tiers"] if old.any() else ():
+        code = code.mask((code == "") & old & fits(case, row, place, unknown=False), row["code"])
     route = benefit.route_factors(visits.assign(MA_DOITUONG_KCB=code))
     factor, full = route["factor"], route["full"]
     half = rules["open_cell"]
@@ -113,7 +119,8 @@ def recoded(rule: str, case: Case, where: pd.Series, observed: pd.Series | str, 
     factor = lines["claim"].map(target["factor"]).astype("Int64")
     rate = benefit.rates_at_factor(case.expected.base, factor, lines["claim"].map(target["full"]))
     lower = mine & case.present["MUC_HUONG"] & (rate < lines["MUC_HUONG"]).fillna(False).astype("bool")
-    known = facilities(case)["level"] != ""
+    place = facilities(case)
+    known = (place["level"] != "") | (place["former"] != "")
     asked = case.visits.index[where & known & target["factor"].isna()]
     referrals = pd.DataFrame({"claim": asked, "reason": benefit.ROUTE_NO_FACTOR})
     return Ruling(found, corrections(rule, lines, lower, "MUC_HUONG", rate), referrals)

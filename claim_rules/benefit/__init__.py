@@ -19,6 +19,8 @@ from claim_rules.benefit.amounts import (
     priced_amount,
     split,
     supply_lines,
+    supported,
+    supported_amount,
 )
 from claim_rules.benefit.rates import (
     FULL,
@@ -32,6 +34,7 @@ from claim_rules.benefit.rates import (
     expected_rates,
     rates_at_factor,
     route_factors,
+    several_cards,
 )
 
 __all__ = [
@@ -55,6 +58,9 @@ __all__ = [
     "priced_amount",
     "rates_at_factor",
     "route_factors",
+    "several_cards",
     "split",
     "supply_lines",
+    "supported",
+    "supported_amount",
 ]

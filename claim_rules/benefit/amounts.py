@@ -31,6 +31,23 @@ def priced_amount(lines: pd.DataFrame) -> money.Ints:
     return money.product(lines["SO_LUONG"], lines["DON_GIA_BH"], lines["TYLE_TT_DV"], divisor=PRICE_TO_AMOUNT * FULL)
 
 
+def supported_amount(lines: pd.DataFrame) -> pd.Series:
+    """In-scope amount where other sources came off the total before TYLE_TT_BH: support to the facility (step 5 b)."""
+    total = priced_amount(lines) - lines["T_NGUONKHAC"].to_numpy()
+    return pd.Series(money.product(total, lines["TYLE_TT_BH"], divisor=FULL), index=lines.index)
+
+
+def supported(lines: pd.DataFrame, chosen: options.Options | None = None) -> pd.Series:
+    """Lines whose THANH_TIEN_BH shows that other sources were support to the facility (bool): within the tolerance of
+    `supported_amount`, below the amount without it; none where option facility_support does not accept it."""
+    claimed, tolerance = lines["THANH_TIEN_BH"], int(law.load("tolerance")["line_amount"]["value"])
+    out = (lines["T_NGUONKHAC"] > 0) & (options.resolve(chosen)["facility_support"] == "before-rate")
+    if out.any():
+        out &= (claimed - supported_amount(lines)).abs() <= tolerance
+        out &= in_scope_amount(lines) - claimed > tolerance
+    return out
+
+
 def full_price_amount(claims: ClaimLines) -> pd.Series:
     """In-scope amount before TYLE_TT_BH of each covered line (int64): the other reading of S in the 15 % test."""
     amount = pd.Series(priced_amount(claims.lines), index=claims.lines.index)
@@ -52,12 +69,14 @@ def split(bv: pd.Series, bh: pd.Series, rate: pd.Series, other: pd.Series) -> pd
     """Splits a line (all int64): T_BHTT, T_BNCCT, T_BNTT, by the waterfall for support given to one patient.
 
     bv, bh, other: 1/100 đồng (THANH_TIEN_BV, THANH_TIEN_BH, T_NGUONKHAC); rate: 1/100 percent. Other money is taken off
-    self-payment first, then co-payment, then the fund's share, and counts only where 0 < other < bv.
+    self-payment first, then co-payment, then the fund's share. The field notes define the split for 0 < other < bv;
+    what bears a whole line leaves nothing to pay (the limit of T_BHTT in XML3 field 30 has no such bound), and other
+    money below 0 adds nothing.
     """
     fund = money.product(bh, rate, divisor=FULL)
     co_payment = bh.to_numpy() - fund
     own = np.maximum(bv.to_numpy() - bh.to_numpy(), 0)
-    left = np.where((other.to_numpy() > 0) & (other.to_numpy() < bv.to_numpy()), other.to_numpy(), 0)
+    left = np.maximum(other.to_numpy(), 0)
     out = {}
     for name, part in (("T_BNTT", own), ("T_BNCCT", co_payment), ("T_BHTT", fund)):
         taken = np.minimum(left, np.maximum(part, 0))

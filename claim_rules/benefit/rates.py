@@ -12,6 +12,7 @@ from claim_rules import law, options
 from claim_rules.lines import ClaimLines
 
 FULL = 10000  # 100 %
+OPEN = "99999999"
 ROUTE_UNKNOWN = "route-unknown"
 ROUTE_NO_FACTOR = "route-without-factor"
 ROUTE_PARENT_CASE = "route-of-another-case"
@@ -50,7 +51,7 @@ def _route_table() -> dict[tuple[str, bool], law.Dated]:
 def route_factors(visits: pd.DataFrame) -> pd.DataFrame:
     """Route factor of each visit (benefit law, step 2).
 
-    visits: MA_DOITUONG_KCB, inpatient, day_out. Returns, same index: factor (Int64 percent, NA without one),
+    visits: MA_DOITUONG_KCB, MA_KHUVUC, inpatient, day_out. Returns, same index: factor (Int64 percent, NA without one),
     full (bool: 100 % whatever the card), referral (reason why there is no factor, or "").
     """
     table = _route_table()
@@ -77,6 +78,12 @@ def route_factors(visits: pd.DataFrame) -> pd.DataFrame:
     lookup["full"] = lookup["full"].astype("bool")
     out = visits[["MA_DOITUONG_KCB", "inpatient", "day_out"]].merge(lookup, how="left")
     out.index = visits.index
+    area = law.load("route_factors")["hard_areas_as_right_route"]
+    inside = visits["inpatient"] & visits["MA_KHUVUC"].isin(area["areas"])
+    if inside.any():
+        inside &= visits["day_out"] <= str(area["until"]).replace("-", "")
+        inside &= visits["MA_DOITUONG_KCB"].isin(area["codes"])
+        out["factor"] = out["factor"].mask(inside, area["percent"])
     return out[["factor", "full", "referral"]]
 
 
@@ -127,20 +134,50 @@ def _items_of(lists: dict[str, pd.Series]) -> pd.DataFrame:
     return out
 
 
-def base_rates(claims: ClaimLines) -> pd.Series:
+REGISTER = ("MA_THE_BHYT", "GT_THE_TU", "GT_THE_DEN")
+
+
+def several_cards(held: pd.DataFrame, register: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Of `cards` those of visits with more than one, with the periods for which each holds: by the card register, where
+    that knows the card (one row for each of its periods), else as claimed.
+
+    Beside the columns of `cards`: blocked_from (yyyymmdd, OPEN where the register does not say that the card was
+    revoked, reduced or suspended).
+    """
+    several = held[held["claim"].duplicated(keep=False)].assign(blocked_from=OPEN)
+    if several.empty or register is None or not set(REGISTER) <= set(register.columns):
+        return several
+    number = register["MA_THE_BHYT"].fillna("").str.strip()
+    mine = register[number.isin(several["card"])]
+    names = [name for name in (*REGISTER, "TRANG_THAI", "TRANG_THAI_TU") if name in mine.columns]
+    rows = pd.DataFrame({name: mine[name].fillna("").str.strip().array for name in names})
+    rows = rows.rename(columns={"MA_THE_BHYT": "card", "GT_THE_TU": "valid_from", "GT_THE_DEN": "valid_to"})
+    rows["blocked_from"] = OPEN
+    if {"TRANG_THAI", "TRANG_THAI_TU"} <= set(rows.columns):
+        blocked = rows["TRANG_THAI"].str.lower().isin(law.load("card_status")["blocked"])
+        since = rows["TRANG_THAI_TU"].where(rows["TRANG_THAI_TU"] != "", rows["valid_from"])
+        rows["blocked_from"] = rows["blocked_from"].mask(blocked, since)
+    listed = several[["claim", "position", "card", "rate"]].merge(rows, on="card")
+    rest = several[~several["card"].isin(rows["card"])]
+    return pd.concat([listed[several.columns], rest], ignore_index=True)
+
+
+def base_rates(claims: ClaimLines, register: pd.DataFrame | None = None) -> pd.Series:
     """Base rate b of each line from the cards of its claim on the day of the order (Int64, aligned with lines).
 
     With several cards the highest of those valid on that day counts (Decree 188/2025 Art 21). If none is, the one that
     ended last still counts for the days of grace of a card that ends during a stay (Art 50 k4), after that the highest
-    of all (an expired card is judged by its own rules). NA without a card that has a rate.
+    of all (an expired card is judged by its own rules). NA without a card that has a rate. register: cards.csv, whose
+    periods go before those that the claim states (CARD-007); None: it is not known.
     """
     held = cards(claims.visits)
-    several = held.groupby("claim")["card"].transform("size") > 1
+    several = held["claim"].duplicated(keep=False)
     highest = held.groupby("claim")["rate"].max()
     out = claims.lines["claim"].map(highest).astype("Int64")
     if several.any():
         mine = claims.lines.loc[claims.lines["claim"].isin(held.loc[several, "claim"]), ["claim", "day"]].reset_index()
-        pairs = mine.merge(held, on="claim")
+        pairs = mine.merge(several_cards(held, register), on="claim")
+        pairs = pairs[pairs["day"] < pairs["blocked_from"]]
         ended = (pairs["valid_to"] != "") & (pairs["day"] > pairs["valid_to"])
         late = pairs[ended]
         late = late[_days_between(late["valid_to"], late["day"]) <= int(law.load("card_grace")["days"]["value"])]
@@ -210,11 +247,13 @@ def rates_at_factor(base: pd.Series, factor: pd.Series, full: pd.Series) -> pd.S
     return rate.mask((factor == 0).fillna(False).astype("bool"), 0)
 
 
-def expected_rates(claims: ClaimLines, chosen: options.Options | None = None) -> Expected:
+def expected_rates(
+    claims: ClaimLines, chosen: options.Options | None = None, register: pd.DataFrame | None = None
+) -> Expected:
     """Expected MUC_HUONG of every line: card, route, 15 % test, initial level, waiver (benefit law, steps 1 to 4).
 
     The waiver date NGAY_MIEN_CCT is taken as stated: lines ordered at or after it are covered in full until the end of
-    its year. chosen: claim_rules.options; None: the defaults.
+    its year. chosen: claim_rules.options; None: the defaults. register: cards.csv, see base_rates.
     """
     pick = options.resolve(chosen)
     visits, lines = claims.visits, claims.lines
@@ -227,7 +266,7 @@ def expected_rates(claims: ClaimLines, chosen: options.Options | None = None) ->
     else:
         in_scope = claims.sums("THANH_TIEN_BH")
     small = in_scope < threshold
-    card = base_rates(claims)
+    card = base_rates(claims, register)
     unwaived = card.mask(lines["claim"].map(small).astype("bool") & card.notna(), FULL)
     base = unwaived.mask(waived_lines(claims) & card.notna(), FULL)
     route = route_factors(visits)

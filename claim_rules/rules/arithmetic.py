@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
 from claim_rules import benefit, law, money
@@ -78,17 +77,12 @@ def _in_scope_findings(rule_id: str, case: Case, table: str, less_is_fine: pd.Se
     tolerance = line_tolerance()
     above = mine & (claimed - right > tolerance)
     below = mine & (right - claimed > tolerance) & ~less_is_fine
-    # support given to the facility comes off the total before the rate (benefit law, step 5 b)
-    other = lines["T_NGUONKHAC"]
-    after_support = money.product(
-        benefit.priced_amount(lines) - other.to_numpy(), lines["TYLE_TT_BH"], divisor=benefit.FULL
-    )
-    allowed = case.options["facility_support"] == "before-rate"
-    supported = allowed & (other > 0) & (np.abs(claimed - after_support) <= tolerance)
+    if below.any():
+        below &= ~benefit.supported(lines, case.options)
     return concat(
         (
             wrong_amount(rule_id, case, above, "THANH_TIEN_BH", right),
-            wrong_amount(rule_id, case, below & ~supported, "THANH_TIEN_BH", right, severity=WARN, correct=False),
+            wrong_amount(rule_id, case, below, "THANH_TIEN_BH", right, severity=WARN, correct=False),
         )
     )
 

@@ -163,7 +163,7 @@ def after_the_card(case: Case) -> pd.DataFrame:
     lines = _asking(case, case.visits.index[kinds & case.visits.index.isin(entered)])
     ended = held.loc[held["claim"].isin(lines["claim"]) & (held["end"] != OPEN_END), ["claim", "start", "end"]]
     end = pd.to_datetime(ended["end"], format="%Y%m%d", errors="coerce")
-    grace = end + pd.Timedelta(days=int(law.load("card_status")["grace_days"]))
+    grace = end + pd.Timedelta(days=int(law.load("card_grace")["days"]["value"]))
     ended = ended.assign(last=grace.dt.strftime("%Y%m%d").fillna(OPEN_END).astype("str"))
     open_ended = held.loc[held["end"] == OPEN_END, ["claim", "start", "end"]].assign(last=OPEN_END)
     cover = pd.concat([ended, open_ended])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from claim_rules import law, money
+from claim_rules import benefit, law, money
 from claim_rules.catalogue import CARD, CROSS, ROUTE, declare, rule
 from claim_rules.dictionary import DECISIONS
 from claim_rules.engine import DEATHS, HOLDERS, Case, claim_findings, line_findings
@@ -132,7 +132,8 @@ def grown_child(case: Case) -> pd.DataFrame:
 )
 def several_cards(case: Case) -> pd.DataFrame:
     """Cards of different rates; a line has the rate of a card that does not hold on its day (too high: BEN-001 cuts
-    the line), or less than the best of the several that hold (nothing is cut, and never more paid than claimed)."""
+    the line), or less than the best of the several that hold (nothing is cut, and never more paid than claimed).
+    A card holds as cards.csv says, where that knows it, else as claimed."""
     held = case.cards
     rates = held.groupby("claim")["rate"]
     mixed = rates.nunique().pipe(lambda count: count.index[count > 1])
@@ -141,10 +142,10 @@ def several_cards(case: Case) -> pd.DataFrame:
     lines = case.lines.loc[case.lines["claim"].isin(mixed), ["claim", "day", "MUC_HUONG"]]
     expected = case.expected.rate.loc[lines.index]
     sent = case.present.loc[lines.index, "MUC_HUONG"] & expected.notna()
-    pairs = lines[["claim", "day"]].reset_index().merge(held, on="claim")
-    pairs = pairs[
-        (pairs["valid_from"] <= pairs["day"]) & ((pairs["valid_to"] == "") | (pairs["day"] <= pairs["valid_to"]))
-    ]
+    periods = benefit.several_cards(held[held["claim"].isin(mixed)], case.reference.get("cards"))
+    pairs = lines[["claim", "day"]].reset_index().merge(periods, on="claim")
+    holds = (pairs["valid_from"] <= pairs["day"]) & ((pairs["valid_to"] == "") | (pairs["day"] <= pairs["valid_to"]))
+    pairs = pairs[holds & (pairs["day"] < pairs["blocked_from"])]
     valid = pairs.groupby("index")["rate"]
     best = valid.max().reindex(lines.index)
     alone = (valid.nunique() < 2).reindex(lines.index, fill_value=True)

@@ -158,12 +158,13 @@ def not_a_veteran(case: Case) -> pd.DataFrame:
     basis=f"{RATES}; {APPRAISAL}",
 )
 def needless_co_payment(case: Case) -> pd.DataFrame:
-    """100 % is due on every line and T_BNCCT is above 0. Visits under 15 % of the base salary have BEN-005 for it."""
+    """100 % is due on every line (card, waiver, initial level, or a visit under 15 % of the base salary, which has
+    BEN-005 besides) and more than the tolerance was charged as co-payment."""
     expected = case.expected
     full = (expected.rate == benefit.FULL).fillna(False).groupby(case.lines["claim"]).all()
     charged = case.claims.sums("T_BNCCT")
     everywhere = full.reindex(case.visits.index, fill_value=False).astype("bool")
-    where = everywhere & ~expected.small & (charged > claim_tolerance(case))
+    where = everywhere & (charged > claim_tolerance(case))
     return claim_findings(
         "BEN-026", case.visits, where, field="T_BNCCT", observed=amounts(charged), expected=money.amount_text(0)
     )

@@ -31,6 +31,7 @@ OTHER_CASES = ("7", "7.1", "7.2", "7.3", "7.4", "8", "9", "10")
     message_en="Entitlement {observed}, but the facility is not of initial level; self-referred ({expected}).",
     basis=BASIS,
     needs=FACILITIES,
+    since="20250101",
 )
 def not_initial_level(case: Case) -> Ruling:
     """Code 1.2 at a facility whose level is known and not initial. That 1.2 gives 100 % is in the expected rate."""
@@ -290,7 +291,8 @@ def hard_area(case: Case) -> Ruling:
     facts=(RECALLED,),
 )
 def recall(case: Case) -> pd.DataFrame:
-    """Code 8: minus what was approved of the claim that it recalls; an officer decides (the claim is referred).
+    """Code 8: minus what was approved of the claim that it recalls (option recall_sign); an officer decides (the claim
+    is referred).
 
     Needs the frame "recalled": claim, approved (1/100 đồng) of the accepted claim of the same facility and MA_LK, or of
     the same person and stay; a claim without a row recalls nothing that is known. No source says which sign the
@@ -300,6 +302,7 @@ def recall(case: Case) -> pd.DataFrame:
     known = case.history[RECALLED].drop_duplicates("claim").set_index("claim")["approved"]
     where = visits[CODE] == RECALL
     expected = pd.Series("", index=visits.index, dtype="str")
+    sign = -1 if case.options["recall_sign"] == "negative" else 1
     for claim in visits.index[where]:
-        expected[claim] = amount_text(-int(known[claim])) if claim in known.index else "0.00"
+        expected[claim] = amount_text(sign * int(known[claim])) if claim in known.index else "0.00"
     return claim_findings("BEN-022", visits, where, field=CODE, observed=RECALL, expected=expected)

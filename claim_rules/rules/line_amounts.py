@@ -46,7 +46,8 @@ def other_sources_parts(case: Case) -> pd.DataFrame:
 def other_sources_range(case: Case) -> pd.DataFrame:
     """T_NGUONKHAC below 0, above THANH_TIEN_BV, or all of it while the fund is asked too.
 
-    The split is defined only for 0 < T_NGUONKHAC < THANH_TIEN_BV; outside it the fund's share is judged without it.
+    The field notes define the split only for 0 < T_NGUONKHAC < THANH_TIEN_BV. Below 0 the fund's share is judged
+    without it; what bears the whole line leaves the fund nothing to pay (SUM-008).
     """
     lines = case.lines
     other, whole = lines["T_NGUONKHAC"], lines["THANH_TIEN_BV"]
@@ -122,7 +123,7 @@ def impossible_totals(case: Case) -> pd.DataFrame:
     """T_BHTT below 0 or above T_TONGCHI_BH, that above T_TONGCHI_BV, or T_TONGCHI_BV 0 although lines cost something.
 
     A line whose insured price is above the hospital's own justifies a larger in-scope total; recalled claims (code 8)
-    may be negative, since no source says which sign they carry.
+    may be negative unless the contract says that they carry no sign (option recall_sign).
     """
     visits, lines = case.visits, case.lines
     tolerance = claim_tolerance(case)
@@ -135,10 +136,11 @@ def impossible_totals(case: Case) -> pd.DataFrame:
         ("T_TONGCHI_BH", in_scope, (in_scope - whole > tolerance) & ~justified, whole),
         ("T_TONGCHI_BV", whole, (whole == 0) & (case.claims.sums("THANH_TIEN_BV") > tolerance), "> 0"),
     )
+    recalled = (visits["MA_DOITUONG_KCB"] == RECALL) & (case.options["recall_sign"] == "negative")
     found = pd.Series(False, index=visits.index)
     field, observed, bound = (pd.Series("", index=visits.index, dtype="str") for _ in range(3))
     for name, value, test, limit in tests:
-        where = test.fillna(False).astype("bool") & ~found & (visits["MA_DOITUONG_KCB"] != RECALL)
+        where = test.fillna(False).astype("bool") & ~found & ~recalled
         field[where], observed[where] = name, amounts(value[where])
         bound[where] = limit if isinstance(limit, str) else amounts(limit[where])
         found |= where

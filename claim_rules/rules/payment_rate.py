@@ -217,7 +217,7 @@ def further_surgery(case: Case) -> pd.DataFrame:
     """Operations of one session ranked by price: the dearest in full, others 50 (same team) or 80, procedures 80.
 
     A session is a chain of surgery lines (MA_NHOM 8) of one claim whose times NGAY_TH_YL to NGAY_KQ overlap by more
-    than a moment, or that begin in the same minute; procedures (18) belong to it when their time overlaps too. Teams
+    than a moment, or that begin in the same minute; procedures (18) belong to it by the same test. Teams
     are the same when they share a performer. rules.csv names the type of 05/DM; MA_NHOM of the line tells the same.
     Where prices are equal the line with the higher share counts as the first. Each re-rated line has its finding.
     """
@@ -263,9 +263,10 @@ def _session_limits(table: pd.DataFrame, groups: dict[str, Any]) -> pd.Series:
     same = persons[persons["team"] != ""].merge(leaders, on=["session", "team"])["index"]
     limits = pd.Series(groups["other_team"], index=further.index).mask(further.index.isin(same), groups["same_team"])
     times = operations.groupby(["claim", "session"]).agg(from_=("begin", "min"), to=("end", "max")).reset_index()
-    procedures = table[(table["MA_NHOM"] == groups["procedure_group"]) & (table["end"] > table["begin"])]
+    procedures = table[table["MA_NHOM"] == groups["procedure_group"]]
     pairs = procedures[["claim", "begin", "end"]].reset_index().merge(times, on="claim")
-    inside = pairs.loc[(pairs["begin"] < pairs["to"]) & (pairs["end"] > pairs["from_"]), "index"].unique()
+    together = (pairs["begin"] < pairs["to"]) & (pairs["end"] > pairs["from_"]) | (pairs["begin"] == pairs["from_"])
+    inside = pairs.loc[together, "index"].unique()
     return pd.concat([limits, pd.Series(groups["procedure"], index=inside)])
 
 
@@ -281,11 +282,11 @@ def _session_limits(table: pd.DataFrame, groups: dict[str, Any]) -> pd.Series:
     basis=TARIFF,
 )
 def further_examination(case: Case) -> pd.DataFrame:
-    """Examinations of a claim: at most one at 100 %, three at 30 %, one at 10 %, none after (law/exam_ladder.yaml).
+    """Examinations of a claim in the order of NGAY_YL: the first at 100 %, three at 30 %, one at 10 %, none after
+    (law/exam_ladder.yaml), whatever the department or the day.
 
-    Ranked by share, then by NGAY_YL: an order of time that differs from that of the shares costs the fund nothing
-    where prices are equal, and the facility should not lose by it. Consultations of doctors are no examinations. Each
-    re-rated line has its finding.
+    Of those ordered in the same minute the one with the higher share comes first. What the fund is not asked for, and
+    consultations of doctors, do not count. Each re-rated line has its finding.
     """
     ladder = law.load("exam_ladder")
     lines = case.lines
@@ -295,7 +296,7 @@ def further_examination(case: Case) -> pd.DataFrame:
     if len(mine):
         names = case.text("TEN_DICH_VU").loc[mine.index].str.casefold()
         mine = mine[~names.str.startswith(tuple(ladder["not_examinations"]))]
-        mine = mine.sort_values(["claim", "TYLE_TT_DV", "NGAY_YL"], ascending=[True, False, True], kind="stable")
+        mine = mine.sort_values(["claim", "NGAY_YL", "TYLE_TT_DV"], ascending=[True, True, False], kind="stable")
         limit.loc[mine.index] = stays.exam_share(mine.groupby("claim").cumcount().to_numpy())
     where = limit.notna() & (lines["TYLE_TT_DV"] > limit.fillna(benefit.FULL))
     return _rate_findings("RATE-006", case, where, "TYLE_TT_DV", limit)

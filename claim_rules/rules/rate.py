@@ -9,6 +9,7 @@ from claim_rules import benefit, money
 from claim_rules.catalogue import ROUTE, declare, rule
 from claim_rules.engine import Case, claim_findings, line_findings
 from claim_rules.findings import ADJUST_AMOUNT, REJECT_CLAIM, WARN
+from claim_rules.rules.arithmetic import claim_tolerance
 
 RATES = "Luật BHYT Điều 22 (sửa đổi bởi Luật 51/2024/QH15); Nghị định 188/2025/NĐ-CP Điều 19"
 APPRAISAL = "Thông tư 12/2026/TT-BTC Điều 10 khoản 1 điểm b"
@@ -87,9 +88,8 @@ def small_visit_co_payment(case: Case) -> pd.DataFrame:
     rate = expected.rate.fillna(benefit.FULL).astype("int64")
     of_patient = lines["THANH_TIEN_BH"] - money.product(lines["THANH_TIEN_BH"], rate, divisor=benefit.FULL)
     due = of_patient.groupby(lines["claim"]).sum().reindex(case.visits.index, fill_value=0)
-    # what an off-route factor leaves to the patient is due; so is its rounding, at most half a unit a line
-    rounding = case.visits["lines"].where(due > 0, 0)
-    where = expected.small & (co_payment > due + rounding)
+    # what an off-route factor leaves to the patient is due
+    where = expected.small & (co_payment - due > claim_tolerance(case))
     return claim_findings(
         "BEN-005",
         case.visits,
@@ -131,9 +131,9 @@ def central_outpatient(case: Case) -> pd.DataFrame:
     basis=f"Luật BHYT Điều 12, Điều 21; Quyết định 3276/QĐ-BYT mã 9; {APPRAISAL}",
 )
 def uninsured(case: Case) -> pd.DataFrame:
-    """MA_DOITUONG_KCB 9, or no card, and T_BHTT above zero."""
+    """MA_DOITUONG_KCB 9, or no card, and T_BHTT of the claim or of its lines above zero."""
     visits = case.visits
-    asks = (visits["T_BHTT#"] > 0).fillna(False).astype("bool")
+    asks = (visits["T_BHTT#"] > 0).fillna(False).astype("bool") | (case.claims.sums("T_BHTT") > 0)
     code = visits["MA_DOITUONG_KCB"]
     without = (code == "9") | (visits["MA_THE_BHYT"] == "")
     name = pd.Series(np.where(code == "9", "MA_DOITUONG_KCB", "MA_THE_BHYT"), index=visits.index, dtype="str")

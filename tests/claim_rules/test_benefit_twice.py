@@ -138,7 +138,7 @@ def naive(head: Row, rows: list[Row]) -> tuple[list[dict[str, Decimal]], list[De
         fund = r2(within * used / 100)
         parts = [max(whole - within, Decimal(0)), within - fund, fund]
         other = sum((Decimal(row.get(f"T_NGUONKHAC_{of}") or 0) for of in ("NSNN", "VTNN", "VTTN", "CL")), Decimal(0))
-        left = other if 0 < other < whole else Decimal(0)
+        left = max(other, Decimal(0))
         for at, amount in enumerate(parts):
             taken = min(left, amount)
             parts[at], left = amount - taken, left - taken

@@ -37,8 +37,8 @@ def _other_beyond(claim: Claim) -> list[Truth]:
     for name in ("T_NGUONKHAC_CL", "T_NGUONKHAC"):
         claim.put_amount(table, name, other, row)
     claim.add("XML1", "T_NGUONKHAC", other)
-    # the fund's share stays as if there were no other source
-    return [(table, row + 1, "SUM-007"), (table, row + 1, "SUM-005"), ("XML1", None, "SUM-017")]
+    # the fund is asked as if there were no other source
+    return [*((table, row + 1, rule) for rule in ("SUM-005", "SUM-007", "SUM-008")), ("XML1", None, "SUM-017")]
 
 
 def _fund_above_rate(claim: Claim) -> list[Truth]:

@@ -20,7 +20,7 @@ def _needless_co_payment(claim: Claim) -> list[Truth]:
     claim.blank_computed()
     for table, row in claim.lines():
         claim.put(table, "MUC_HUONG", card_rate, row)
-    return [("XML1", None, "BEN-005")]
+    return [("XML1", None, "BEN-005"), ("XML1", None, "BEN-026")]
 
 
 def _recoded(claim: Claim, code: str, rule: str) -> list[Truth]:
