@@ -12,6 +12,13 @@ Reference = Mapping[str, pd.DataFrame]
 
 OPEN_END = "99999999"
 
+LOOKED_UP = {
+    "cards": "MA_THE_BHYT", "copayments": "MA_THE_BHYT",
+    "drugs": "MA_CSKCB", "services": "MA_CSKCB", "supplies": "MA_CSKCB",
+}  # fmt: skip
+"""Large tables, and the column by which rules look rows up: of the rows of other cards or facilities than a claim's own
+no rule may make anything, so that these need not be read."""
+
 
 def missing(reference: Reference, needs: Mapping[str, tuple[str, ...]]) -> str | None:
     """What of `needs` (file -> columns) the reference data lacks: "cards.csv", "drugs.csv: DON_GIA", or None."""

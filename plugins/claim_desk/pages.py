@@ -211,12 +211,13 @@ def statistics_list(facility: str = "") -> HTMLResponse:
 @app.get("/statistics/{facility}/{month}.{form}")
 def statistics(facility: str, month: str, form: str) -> Response:
     """Page, workbook or JSON of one facility-month, judged when it is asked for."""
-    from claim_pipeline.statistics import documents
+    from claim_pipeline.statistics import REFERENCE, documents
 
     if form not in STATISTICS:
         raise HTTPException(404, "Không có tệp này. There is no such file.")
     try:
-        [(name, content)] = documents(_store(), facility, month, _store().reference(), (form,)).content.items()
+        known = _store().reference(names=REFERENCE)
+        [(name, content)] = documents(_store(), facility, month, known, (form,)).content.items()
     except OperatorError as error:
         raise HTTPException(404, f"{error.message_vi}. {error.message_en}.") from None
     headers = REPORT_HEADERS | {

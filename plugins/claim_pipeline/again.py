@@ -29,10 +29,10 @@ from claim_rules.signature import Signature
 if TYPE_CHECKING:
     from claim_pipeline.archive import Archive
     from claim_pipeline.extract.late import Earlier
+    from claim_pipeline.reference_used import ReferenceUsed
     from claim_pipeline.store import AppraisalRow, DeliveryRow
     from claim_pipeline.store.appraisals import Decided
     from claim_pipeline.store.store import Store
-    from claim_rules.reference import Reference
 
 TIME_ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 RESULT, CLAIMS, RULES = "difference.json", "difference-claims.parquet", "difference-rules.parquet"
@@ -45,7 +45,7 @@ class Basis:
     """What deliveries are appraised again with. known: which reference data, None for data from a folder that are not
     in the database; supposed: of the law (claim_rules.law.supposed), "": nothing."""
 
-    reference: Reference
+    reference: ReferenceUsed
     known: Known | None
     supposed: str = ""
     folder: dict[str, str] = field(default_factory=dict)  # of data from a folder: file stem -> sha256
@@ -77,7 +77,7 @@ class Again:
         self,
         row: DeliveryRow,
         folder: Path,
-        reference: Reference,
+        used: ReferenceUsed,
         known: Known | None,
         history: dict[str, pd.DataFrame] | None = None,
         contract: Contract | None = None,
@@ -98,15 +98,15 @@ class Again:
             inbox_facility=row.facility,
         )
         extract.run(ws, self.earlier(row))
-        transform.run(ws, reference if ws.has_frame("open-codes") else {})
+        transform.run(ws, used.of(ws.read_tables()) if ws.has_frame("open-codes") else {})
         validate.run(ws)
         seen = self.history(row.id, ws) if history is None else history
-        appraise.run(ws, reference, seen, known=known, contract=contract, signed=signed)
+        appraise.run(ws, used.of(ws.read_tables()), seen, known=known, contract=contract, signed=signed)
         return ws
 
     # --- reproducing
 
-    def reproduce(self, appraisal: AppraisalRow, reference: Reference, folder: Path) -> Reproduced:
+    def reproduce(self, appraisal: AppraisalRow, reference: ReferenceUsed, folder: Path) -> Reproduced:
         """Appraises as then: bytes, history, contract, signature and reference data as they were. reference: as known
         at appraisal.known_at. Raises OperatorError where what is needed was not kept."""
         row = self.store.delivery(appraisal.delivery)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from claim_pipeline.appraise import Known
-    from claim_rules.reference import Reference
+    from claim_pipeline.reference_used import ReferenceUsed
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Reappraisal:
         again: Again,
         month: str,
         facility: str | None,
-        used: tuple[Known, Reference],
+        used: tuple[Known, ReferenceUsed],
         reference: Path | None,
         supposed: Path | None,
         contract: str,
@@ -66,7 +66,7 @@ class Reappraisal:
             if reference is None:
                 basis = Basis(data, known, told)
             else:
-                basis = Basis({**data, **read_folder(reference)}, None, told, source_hashes(reference))
+                basis = Basis(data.beside(read_folder(reference)), None, told, source_hashes(reference))
             name = f"{month}-{facility or 'all'}-{basis.key(contract)}"
         return cls(again, month, facility, basis, changes, settings().work_folder / "reappraisal" / name)
 

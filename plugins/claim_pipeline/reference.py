@@ -3,20 +3,23 @@ what was read, refused and doubtful."""
 
 from __future__ import annotations
 
+import codecs
 import csv
 import datetime as dt
 import hashlib
-import io
 import logging
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
-from itertools import zip_longest
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from claim_pipeline import reference_layouts as layouts
 from claim_pipeline.errors import ReferenceDataError
@@ -36,6 +39,8 @@ DATE_COLUMNS = frozenset(
 )  # fmt: skip
 FACILITY_COLUMN = "MA_CSKCB"
 REPORTS = "reports"
+_ROWS_AT_ONCE = 20_000
+_SHEETS = (".xlsx", ".xlsm", ".xls")
 _HEADER_WITHIN = 30  # rows of titles that may stand above the header of an export
 _SHOWN = 200  # refused rows and warnings that a report names one by one
 _LOOK_LIKE_DATES = r"([0-9]{1,2})[/-]([0-9]{1,2})[/-]([0-9]{4})(?: [0-9:]{4,8})?"
@@ -192,7 +197,7 @@ def _found(folder: Path) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     paths = [folder] if folder.is_file() else sorted(folder.iterdir()) if folder.is_dir() else []
     for path in paths:
-        if path.suffix.lower() not in (".csv", ".xlsx") or path.name.startswith((".", "~$")) or not path.is_file():
+        if path.suffix.lower() not in (".csv", *_SHEETS) or path.name.startswith((".", "~$")) or not path.is_file():
             continue
         stem: str | None = path.stem.lower()
         if stem not in FILES:
@@ -214,9 +219,9 @@ Rows = Iterator[tuple[int, list[str]]]
 
 
 def _headed(path: Path) -> tuple[int, list[str], Rows]:
-    """Row and names of the header, and the rows below. The first row that is the header of a known layout, else the
-    first that has anything."""
-    rows = _xlsx_rows(path) if path.suffix.lower() == ".xlsx" else _csv_rows(path)
+    """Row and names of the header, and the rows below. The first row that is the header of a known layout, else that
+    with the most names of the contract, else the first that has anything."""
+    rows = _sheet_rows(path) if path.suffix.lower() in _SHEETS else _csv_rows(path)
     seen: list[tuple[int, list[str]]] = []
     for number, cells in rows:
         if any(cells):
@@ -228,8 +233,10 @@ def _headed(path: Path) -> tuple[int, list[str], Rows]:
             break
     if not seen:
         return 0, [], rows
-    number, cells = seen[0]
-    return number, [layouts.column(cell) for cell in cells], _again(seen[1:], rows)
+    known = [len(layouts.KNOWN.intersection(layouts.column(cell) for cell in cells)) for _, cells in seen]
+    place = known.index(max(known)) if max(known) > 1 else 0
+    number, cells = seen[place]
+    return number, [layouts.column(cell) for cell in cells], _again(seen[place + 1 :], rows)
 
 
 def _again(first: list[tuple[int, list[str]]], rows: Rows) -> Rows:
@@ -246,30 +253,9 @@ def _read(path: Path, stem: str, report: Report, *, lenient: bool) -> pd.DataFra
         raise _error(path.name, number, None, f"tiêu đề là của {other}", f"the headers are those of {other}")
     report.layout = "contract" if path.stem.lower() == stem and number == 1 else "portal"
     names = _header(path, number, header if report.layout == "contract" else _all_named(header))
-    kept: list[list[str]] = []
-    numbers: list[int] = []
-    width = len(names)
-    for number, cells in rows:
-        if not any(cells):
-            continue
-        if report.layout == "portal" and _is_column_numbers(cells):
-            continue
-        report.read_rows += 1
-        if any(cells[width:]) or len(cells) < width:
-            problem = (
-                f"có {len(cells)} ô, tiêu đề chỉ có {width} cột" if len(cells) > width
-                else f"chỉ có {len(cells)} ô, tiêu đề có {width} cột",
-                f"{len(cells)} cells under {width} headers" if len(cells) > width
-                else f"only {len(cells)} cells under {width} headers",
-            )  # fmt: skip
-            if not lenient:
-                raise _error(path.name, number, None, *problem)
-            _refuse(report, number, None, *problem)
-            continue
-        kept.append(cells[:width])
-        numbers.append(number)
-    columns = list(zip_longest(*kept)) if kept else [()] * width
-    frame = pd.DataFrame({name: pd.Series(column, dtype="str") for name, column in zip(names, columns, strict=True)})
+    frame, numbers = _body(path, names, rows, report, lenient=lenient)
+    if report.layout == "portal":
+        _same_twice(path, number, frame, header)
     frame = _as_contract(frame, stem, path, report)
     bad = _check(path, frame, numbers, stem, report, lenient=lenient)
     if report.refused_rows * 2 > report.read_rows:
@@ -279,10 +265,63 @@ def _read(path: Path, stem: str, report: Report, *, lenient: bool) -> pd.DataFra
         )  # fmt: skip
     if bad.any():
         frame = frame[~bad].reset_index(drop=True)
-        numbers = [number for number, left_out in zip(numbers, bad, strict=True) if not left_out]
+        numbers = numbers[~bad]
     _doubts(frame, numbers, stem, report)
     report.loaded_rows = len(frame)
     return frame
+
+
+def _body(path: Path, names: list[str], rows: Rows, report: Report, *, lenient: bool) -> tuple[pd.DataFrame, Any]:
+    """The rows below a header that have its width, as text, and their numbers in the file (array). A part of the rows
+    is held as Python's text at a time, so that a file of a million rows takes little more than its own size."""
+    width = len(names)
+    parts: list[pa.Table] = []
+    numbers: list[Any] = []
+
+    def usable() -> Iterator[tuple[int, list[str]]]:
+        for number, cells in rows:
+            if not any(cells):
+                continue
+            if report.layout == "portal" and _is_column_numbers(cells):
+                continue
+            report.read_rows += 1
+            if any(cells[width:]) or len(cells) < width:
+                problem = (
+                    f"có {len(cells)} ô, tiêu đề chỉ có {width} cột" if len(cells) > width
+                    else f"chỉ có {len(cells)} ô, tiêu đề có {width} cột",
+                    f"{len(cells)} cells under {width} headers" if len(cells) > width
+                    else f"only {len(cells)} cells under {width} headers",
+                )  # fmt: skip
+                if not lenient:
+                    raise _error(path.name, number, None, *problem)
+                _refuse(report, number, None, *problem)
+                continue
+            yield number, cells[:width]
+
+    good = usable()
+    while part := list(islice(good, _ROWS_AT_ONCE)):
+        numbers.append(np.array([number for number, _ in part], dtype="int64"))
+        columns = zip(*(cells for _, cells in part), strict=True)
+        parts.append(pa.table([_composed(pa.array(column, pa.large_string())) for column in columns], names))
+    if not parts:
+        return pd.DataFrame({name: pd.Series([], dtype="str") for name in names}), np.zeros(0, dtype="int64")
+    table = pa.concat_tables(parts).combine_chunks()
+    return pd.DataFrame({name: pd.Series(table[name].to_pandas(), dtype="str") for name in names}), np.concatenate(
+        numbers
+    )
+
+
+def _composed(texts: Any) -> Any:
+    # some systems write a letter and its marks one by one: the same word then is another text
+    return texts if pc.all(pc.string_is_ascii(texts)).as_py() else pc.utf8_normalize(texts, form="NFC")
+
+
+def _same_twice(path: Path, number: int, frame: pd.DataFrame, header: list[str]) -> None:
+    """Exports repeat columns; one of the contract that says something else the second time cannot be used."""
+    for place, name in enumerate(header, start=1):
+        again = f"{name}_{place}"
+        if name in layouts.KNOWN and again in frame and not frame[name].equals(frame[again]):
+            raise _error(path.name, number, name, "cột có hai lần, nội dung khác nhau", "a column twice, not the same")
 
 
 def _is_column_numbers(cells: list[str]) -> bool:
@@ -326,7 +365,7 @@ def _as_contract(frame: pd.DataFrame, stem: str, path: Path, report: Report) -> 
             if flag is not None:
                 # such a cell holds the code itself
                 frame.loc[frame[column] != "", flag[0]] = flag[1]
-        if path.suffix.lower() == ".xlsx":
+        if path.suffix.lower() in _SHEETS:
             _appendices(frame, path, report)
     for name, source in layouts.COPIED.get(stem, {}).items():
         if name in frame or source not in frame:
@@ -367,7 +406,7 @@ def _appendices(frame: pd.DataFrame, path: Path, report: Report) -> None:
             )  # fmt: skip
 
 
-def _check(path: Path, frame: pd.DataFrame, numbers: list[int], stem: str, report: Report, *, lenient: bool) -> Any:
+def _check(path: Path, frame: pd.DataFrame, numbers: Any, stem: str, report: Report, *, lenient: bool) -> Any:
     """Puts dates and numbers into the contract's form; returns which rows cannot be used (boolean array)."""
     bad = pd.Series(False, index=frame.index)
 
@@ -375,19 +414,23 @@ def _check(path: Path, frame: pd.DataFrame, numbers: list[int], stem: str, repor
         nonlocal bad
         if not wrong.any():
             return
-        places = [numbers[index] for index in wrong.to_numpy().nonzero()[0]]
         if not lenient:
-            raise _error(path.name, places[0], name, vi, en, more=len(places) - 1)
-        for index in (wrong & ~bad).to_numpy().nonzero()[0]:
-            _refuse(report, numbers[index], name, vi, en)
+            places = numbers[wrong.to_numpy()]
+            raise _error(path.name, int(places[0]), name, vi, en, more=len(places) - 1)
+        for row in numbers[(wrong & ~bad).to_numpy()].tolist():
+            _refuse(report, row, name, vi, en)
         bad |= wrong
 
     for name in frame.columns:
         if name in DATE_COLUMNS:
-            text = frame[name] = _dates(frame[name])
+            # a column holds few days
+            codes, known = pd.factorize(frame[name])
+            text = _dates(pd.Series(known, dtype="str"))
             days = pd.to_datetime(text.where(text.str.fullmatch("[0-9]{8}")), format="%Y%m%d", errors="coerce")
+            unreal = ((text != "") & days.isna()).to_numpy()[codes]
+            frame[name] = text.take(codes).array
             judge(
-                name, (text != "") & days.isna(), "ngày phải có dạng yyyymmdd và có thật",
+                name, pd.Series(unreal, index=frame.index), "ngày phải có dạng yyyymmdd và có thật",
                 "the date must be a real day written yyyymmdd",
             )  # fmt: skip
         elif name == FACILITY_COLUMN:
@@ -445,24 +488,27 @@ def _numbers(text: pd.Series) -> pd.Series:
     return out.str.replace(r"^([0-9]+),([0-9]{1,2}|[0-9]{4,})$", r"\1.\2", regex=True)
 
 
-def _doubts(frame: pd.DataFrame, numbers: list[int], stem: str, report: Report) -> None:
+def _doubts(frame: pd.DataFrame, numbers: Any, stem: str, report: Report) -> None:
     """Warnings: rows that are there twice, the same item twice on a day (CAT-024), gaps, an end before the start."""
     if frame.empty:
         return
-    twice = frame.duplicated()
-    for index in twice.to_numpy().nonzero()[0]:
-        report.warn(numbers[index], None, "dòng lặp lại", "the row is there twice")
+    keys = [name for name in layouts.KEYS.get(stem, ()) if name in frame]
+    twice = pd.Series(False, index=frame.index)
+    near = frame[frame.duplicated(keys or None, keep=False)]
+    twice.loc[near.index] = near.duplicated()
+    for row in numbers[twice.to_numpy()].tolist():
+        report.warn(row, None, "dòng lặp lại", "the row is there twice")
     if not {"TU_NGAY", "DEN_NGAY"} <= set(frame.columns):
         return
     ends = (frame["DEN_NGAY"] != "") & (frame["DEN_NGAY"] < frame["TU_NGAY"])
-    for index in ends.to_numpy().nonzero()[0]:
-        report.warn(numbers[index], "DEN_NGAY", "trước TU_NGAY", "before TU_NGAY")
+    for row in numbers[ends.to_numpy()].tolist():
+        report.warn(row, "DEN_NGAY", "trước TU_NGAY", "before TU_NGAY")
     keys = [name for name in layouts.SAME_ITEM.get(stem, ()) if name in frame]
     if not keys:
         return
     found = overlaps(frame[~twice], keys, [name for name in layouts.PRICES if name in frame])
     for row, before, kind in found[["row", "before", "kind"]].itertuples(index=False, name=None):
-        where = numbers[before]
+        where = int(numbers[before])
         if kind == "price":
             vi = f"CAT-024: trùng thời gian nhưng khác giá với dòng {where}"
             en = f"CAT-024: holds on the same days as row {where}, with another price"
@@ -470,7 +516,7 @@ def _doubts(frame: pd.DataFrame, numbers: list[int], stem: str, report: Report) 
             vi, en = f"trùng thời gian với dòng {where}", f"holds on the same days as row {where}"
         else:
             vi, en = f"có ngày trống sau dòng {where}", f"days without a row after row {where}"
-        report.warn(numbers[row], "TU_NGAY", vi, en)
+        report.warn(int(numbers[row]), "TU_NGAY", vi, en)
 
 
 def _unknown_facilities(frame: pd.DataFrame, facilities: pd.DataFrame | None, report: Report) -> None:
@@ -503,24 +549,61 @@ def _write_reports(folder: Path, reports: dict[str, Report]) -> None:
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    data = path.read_bytes()
+    encoding = _encoding(path)
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        row = data.count(b"\n", 0, error.start) + 1
-        raise _error(path.name, row, None, "không phải mã UTF-8", "not UTF-8 text") from None
-    head = next((line for line in text.splitlines() if line.strip()), "")
-    delimiter = max(",;\t", key=head.count)
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    number = 0
-    try:
-        for number, cells in enumerate(rows, start=1):
-            yield number, [cell.strip() for cell in cells]
-    except csv.Error:
-        raise _error(path.name, number + 1, None, "dấu ngoặc kép hoặc ô bị hỏng", "a broken quote or cell") from None
+        with path.open(encoding=encoding, newline="") as text:
+            head = [line for line in islice(text, _HEADER_WITHIN) if line.strip()]
+            text.seek(0)
+            # titles above the header hold few of them
+            delimiter = max(",;\t", key=lambda mark: max((line.count(mark) for line in head), default=0))
+            rows = csv.reader(text, delimiter=delimiter, strict=True)
+            number = 0
+            try:
+                for number, cells in enumerate(rows, start=1):
+                    yield number, [cell.strip() for cell in cells]
+            except csv.Error:
+                raise _error(
+                    path.name, number + 1, None, "dấu ngoặc kép hoặc ô bị hỏng", "a broken quote or cell"
+                ) from None
+    except UnicodeError:
+        raise _not_text(path, encoding) from None
 
 
-def _xlsx_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+def _encoding(path: Path) -> str:
+    """UTF-8, or UTF-16 where the file begins by saying so (what Excel calls Unicode text)."""
+    with path.open("rb") as data:
+        head = data.read(4096)
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    if b"\x00" in head or head.startswith(b"PK\x03\x04"):
+        raise _error(
+            path.name, None, None, "không phải văn bản CSV (bảng tính hoặc tệp nhị phân?): đổi đuôi tệp cho đúng, hoặc "
+            "lưu thành CSV UTF-8", "not CSV text (a spreadsheet, a binary file?): name it by its kind, or save it as "
+            "CSV UTF-8",
+        )  # fmt: skip
+    return "utf-8-sig"
+
+
+def _not_text(path: Path, encoding: str) -> ReferenceDataError:
+    row = None
+    if encoding != "utf-16":
+        with path.open("rb") as data:
+            row = next((number for number, line in enumerate(data, start=1) if not _is_utf8(line)), None)
+    return _error(
+        path.name, row, None, "không phải mã UTF-8 (có thể là TCVN3, VNI hay Windows-1258): lưu lại dạng «CSV UTF-8»",
+        "not UTF-8 text (perhaps TCVN3, VNI or Windows-1258): save it as “CSV UTF-8”",
+    )  # fmt: skip
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _sheet_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     _, cells = next(_sheets(path))
     for number, row in enumerate(cells, start=1):
         yield number, [_cell(value) for value in row]

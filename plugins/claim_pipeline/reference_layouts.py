@@ -46,6 +46,47 @@ SAME_ITEM: dict[str, tuple[str, ...]] = {
 """What makes two rows of a table the same item, so that they should not hold on the same day."""
 
 PRICES = ("DON_GIA", "DON_GIA_BH")
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "facilities": (
+        "MA_CSKCB", "TEN_CSKCB", "MA_TINH", "CAP_CMKT", "DIEM", "TUYEN_CU", "HANG", "TU_NGAY", "DEN_NGAY",
+        "HOP_DONG_TU", "HOP_DONG_DEN",
+    ),
+    "cards": (
+        "MA_THE_BHYT", "HO_TEN", "NGAY_SINH", "GIOI_TINH", "MA_DKBD", "GT_THE_TU", "GT_THE_DEN", "NAM_NAM_LIEN_TUC",
+        "MA_KHUVUC", "TRANG_THAI", "TRANG_THAI_TU",
+    ),
+    "copayments": ("MA_THE_BHYT", "TU_NGAY", "DEN_NGAY", "T_BNCCT"),
+    "departments": ("MA_CSKCB", "MA_KHOA", "TEN_KHOA", "SO_GIUONG", "TU_NGAY", "DEN_NGAY"),
+    "staff": ("MA_CSKCB", "MA_BAC_SI", "HO_TEN", "CHUC_DANH", "PHAM_VI", "MA_KHOA", "TU_NGAY", "DEN_NGAY"),
+    "drugs": (
+        "MA_THUOC", "TEN_HOAT_CHAT", "TEN_THUOC", "DON_VI_TINH", "HAM_LUONG", "MA_DUONG_DUNG", "SO_DANG_KY", "SO_LUONG",
+        "DON_GIA", "DON_GIA_BH", "TT_THAU", "TU_NGAY", "DEN_NGAY", "MA_CSKCB", "LOAI_THUOC", "TYLE_TT_BH", "MA_NHOM",
+    ),
+    "supplies": (
+        "MA_VAT_TU", "TEN_VAT_TU", "DON_VI_TINH", "DON_GIA", "DON_GIA_BH", "TT_THAU", "TYLE_TT_BH", "T_TRANTT",
+        "MA_NHOM", "MA_CSKCB", "TU_NGAY", "DEN_NGAY",
+    ),
+    "services": (
+        "MA_TUONG_DUONG", "TEN_DVKT_PHEDUYET", "TEN_DVKT_GIA", "PHAN_LOAI_PTTT", "MA_NHOM", "DON_GIA", "TYLE_TT_BH",
+        "QUYET_DINH", "MA_CSKCB", "TU_NGAY", "DEN_NGAY", "GIOI_TINH", "TUOI_TU", "TUOI_DEN", "SO_LAN_NGAY_TOI_DA",
+        "PHUT_TOI_THIEU",
+    ),
+    "machines": ("MA_CSKCB", "MA_MAY", "TEN_TB", "MA_NHOM", "TU_NGAY", "DEN_NGAY"),
+    "icd10": (
+        "MA", "TEN", "LA_BENH_CHINH", "CO_MA_CHI_TIET", "CHI_TU_VONG", "GIOI_TINH", "TUOI_TU_NGAY", "TUOI_DEN_NGAY",
+        "TU_NGAY", "DEN_NGAY",
+    ),
+    "bundles": ("MA_DICH_VU_A", "MA_DICH_VU_B", "PHAM_VI", "RULE", "CAN_CU"),
+    "icd_lists": ("DANH_SACH", "MA_BENH", "TU_NGAY", "DEN_NGAY", "CAN_CU"),
+    "holidays": ("NGAY", "TEN"),
+    "certificates": ("MA_CSKCB", "SERIAL", "ISSUER", "TU_NGAY", "DEN_NGAY"),
+    "drug_conditions": (
+        "MA_THUOC", "MA_BENH_CHO_PHEP", "MA_BENH_CHONG_CHI_DINH", "TUOI_TU", "TUOI_DEN", "TYLE_TT_BH", "CAN_CU",
+    ),
+}  # fmt: skip
+"""File stem -> columns of the contract."""
+
+KNOWN = frozenset(name for columns in COLUMNS.values() for name in columns)
 NUMBERS = frozenset({"DON_GIA", "DON_GIA_BH", "T_TRANTT", "T_BNCCT", "TYLE_TT_BH"})
 RENAMED = {"TUNGAY": "TU_NGAY", "DENNGAY": "DEN_NGAY"}
 
@@ -91,7 +132,7 @@ def plain(text: str) -> str:
 
 def column(cell: str) -> str:
     """What we call the column of this header: upper case, exports' names of the dates and of ICD-10 as ours."""
-    name = " ".join(cell.split()).upper()
+    name = unicodedata.normalize("NFC", " ".join(cell.split())).upper()
     squeezed = plain(cell).replace(" ", "").replace("_", "").upper()
     if squeezed in ("MABENH", "TENBENH") and "_" not in cell:
         return squeezed

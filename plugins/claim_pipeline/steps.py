@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from claim_pipeline.extract.late import Earlier
     from claim_pipeline.extract.result import Extracted
     from claim_pipeline.reappraisal import Reappraisal
+    from claim_pipeline.reference_used import ReferenceUsed
     from claim_pipeline.signature.trust import Trust
     from claim_pipeline.store import AppraisalRow, DeliveryRow
     from claim_pipeline.store.store import Store
@@ -325,11 +326,12 @@ def _step(step: str, row: DeliveryRow, ws: Workspace) -> None:
         raise _checksum_failed()
     if step == "appraise":
         _tell_unknown_facility(row)
-        known, reference = _reference()
-        step_on_files(step, ws, reference, _history(row.id, ws), known=known)
+        known, used = _reference()
+        step_on_files(step, ws, used.of(ws.read_tables()), _history(row.id, ws), known=known)
     else:
         # only codes that an export has in another form are told by reference data before the rules
-        reference = _reference()[1] if step == "transform" and ws.has_frame("open-codes") else {}
+        open_codes = step == "transform" and ws.has_frame("open-codes")
+        reference = _reference()[1].of(ws.read_tables()) if open_codes else {}
         step_on_files(step, ws, reference, earlier=_earlier(row) if step == "extract" else None)
 
 
@@ -347,7 +349,7 @@ def _keep_history(ws: Workspace) -> None:
 
 
 def _tell_unknown_facility(row: DeliveryRow) -> None:
-    known = _reference()[1].get("facilities")
+    known = _reference()[1].table("facilities")
     if known is not None and "MA_CSKCB" in known and not (known["MA_CSKCB"] == row.facility).any():
         _store().notice("unknown-facility", row.facility, "")
 
@@ -453,8 +455,8 @@ def _digest(step: str, ws: Workspace) -> str:
 
 
 @cache
-def _reference() -> tuple[Known, Reference]:
-    """Reference data in force, and which they are; fetched once for all deliveries of a step."""
+def _reference() -> tuple[Known, ReferenceUsed]:
+    """Reference data in force, and which they are; looked up once for all deliveries of a step."""
     from claim_pipeline.appraise import Known
 
     at = _store().reference_moment()
@@ -465,9 +467,10 @@ def _reference() -> tuple[Known, Reference]:
     return Known(at.isoformat(), loads), _loaded(loads)
 
 
-def _loaded(loads: dict[str, dict[str, Any]]) -> Reference:
-    reference: Reference = _store().reference(loads=[version["load"] for version in loads.values()])
-    return reference
+def _loaded(loads: dict[str, dict[str, Any]]) -> ReferenceUsed:
+    from claim_pipeline.reference_used import ReferenceUsed
+
+    return ReferenceUsed(_store(), [version["load"] for version in loads.values()])
 
 
 def step_on_files(
@@ -658,7 +661,9 @@ def _update_statistics(counts: dict[str, int]) -> None:
 
     waiting = _store().unjudged()
     if waiting:
-        counts["judged"] += len(statistics.judge(_store(), waiting, _store().reference(), told))
+        counts["judged"] += len(
+            statistics.judge(_store(), waiting, _store().reference(names=statistics.REFERENCE), told)
+        )
 
 
 def statistics_months(facility: str | None = None) -> list[dict[str, Any]]:
@@ -674,7 +679,7 @@ def write_statistics(facility: str, month: str, folder: Path) -> list[tuple[str,
     from claim_pipeline import statistics
     from claim_rules.statistics import words
 
-    files = statistics.documents(_store(), facility, month, _store().reference())
+    files = statistics.documents(_store(), facility, month, _store().reference(names=statistics.REFERENCE))
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.content.items():
         aside = folder / f".{name}.part"
@@ -896,7 +901,7 @@ def reproduce(
         return _again().reproduce(appraisal, reference, Path(folder))
 
 
-def _reference_of(appraisal: AppraisalRow) -> Reference:
+def _reference_of(appraisal: AppraisalRow) -> ReferenceUsed:
     """Reference data as an appraisal knew them."""
     try:
         return _loaded(appraisal.reference or {})

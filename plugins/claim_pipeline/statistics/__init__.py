@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from claim_rules.reference import Reference
     from claim_rules.statistics.drift import Drift, Judgement
 
+REFERENCE = ("facilities", "machines")
+"""The tables of reference data that statistics look at."""
+
 
 @dataclass(frozen=True)
 class Warnings:

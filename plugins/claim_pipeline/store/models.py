@@ -547,7 +547,7 @@ class ReferenceLoad(Base):
     file: Mapped[str | None]
     layout: Mapped[str | None]
     report: Mapped[dict[str, Any] | None] = mapped_column(JSONB)  # what its validation says
-    row_order: Mapped[bytes | None]  # of its rows among those it holds by position; NULL: the same
+    places: Mapped[bytes | None]  # positions of its rows in the order of the file (packed); NULL: they rise
 
 
 class ReferenceInForce(Base):
@@ -570,6 +570,18 @@ class ReferenceRow(Base):
     __table_args__ = (
         CheckConstraint("until_load > first_load", name="reference_row_loads"),
         Index("reference_row_in_force", "name", "position", postgresql_where=text("until_load IS NULL")),
+        Index(
+            "reference_row_of_card",
+            "name",
+            text("(data ->> 'MA_THE_BHYT')"),
+            postgresql_where=text("name IN ('cards', 'copayments')"),
+        ),
+        Index(
+            "reference_row_of_facility",
+            "name",
+            text("(data ->> 'MA_CSKCB')"),
+            postgresql_where=text("name IN ('drugs', 'services', 'supplies')"),
+        ),
     )
 
     name: Mapped[str] = mapped_column(primary_key=True)
@@ -580,6 +592,21 @@ class ReferenceRow(Base):
     tu_ngay: Mapped[dt.date | None] = mapped_column(Date)
     den_ngay: Mapped[dt.date | None] = mapped_column(Date)
     data: Mapped[dict[str, Any]] = mapped_column(JSONB)
+
+
+class ReferenceRefusal(Base):
+    """A file of reference data that was not taken: which bytes, when, from whom, and why. Rows are only ever added."""
+
+    __tablename__ = "reference_refusal"
+    __table_args__ = (Index("reference_refusal_name", "name", "id"),)
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    name: Mapped[str]  # file stem: drugs, cards, ...
+    file: Mapped[str]
+    sha256: Mapped[str | None]
+    at: Mapped[dt.datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    actor: Mapped[str]
+    report: Mapped[dict[str, Any]] = mapped_column(JSONB)
 
 
 class ProfileDelivery(Base):

@@ -32,7 +32,7 @@ from claim_pipeline.store.validations import Validations
 if TYPE_CHECKING:
     import pandas as pd
 
-    from claim_pipeline.store.reference_rows import Source
+    from claim_pipeline.store.reference_rows import Loaded, Source
     from claim_pipeline.workspace import Workspace
     from claim_rules.frames import ClaimTables
 
@@ -285,42 +285,71 @@ class Store(Deliveries, Appraisals, Statistics, Validations, Audits):
         actor: str = "reference",
         sources: Mapping[str, Source] | None = None,
     ) -> dict[str, int]:
+        """Puts tables in force, as `load_reference_files`; returns the number of rows per table now in force."""
+        loaded = self.load_reference_files(reference, source_hashes, actor, sources)
+        return {name: table.rows for name, table in loaded.items()}
+
+    def load_reference_files(
+        self,
+        reference: Mapping[str, pd.DataFrame],
+        source_hashes: Mapping[str, str] | None = None,
+        actor: str = "reference",
+        sources: Mapping[str, Source] | None = None,
+        refused: Mapping[str, Source] | None = None,
+    ) -> dict[str, Loaded]:
         """Puts these tables in force in one transaction, each in place of the whole earlier one; others stay. What was
         known before stays known (`reference`).
 
         source_hashes: sha256 of the file of each table; a table whose hash is in force already is left as it is.
-        sources: the same and more. Returns the number of rows per table now in force.
+        sources: the same and more. refused: of files that were not taken, which is written down with their reports.
         """
-        from claim_pipeline.store.reference_rows import Source, put_in_force, write_load
+        from claim_pipeline.store.reference_rows import Source, put_in_force, write_load, write_refusal
 
         hashes = source_hashes or {}
-        rows: dict[str, int] = {}
-        new: dict[str, int] = {}
+        loaded: dict[str, Loaded] = {}
         with self._personal_data_kept_in("load_reference"), self._engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOADING_REFERENCE})
+            driver = _driver(connection)
             for name, frame in reference.items():
                 source = (sources or {}).get(name) or Source(hashes.get(name))
-                load, rows[name] = write_load(_driver(connection), name, frame, source, actor)
-                if load is not None:
-                    new[name] = load
+                loaded[name] = write_load(driver, name, frame, source, actor)
+            for name, source in (refused or {}).items():
+                write_refusal(driver, name, source.file or name, source.sha256, actor, source.report or {})
             faults.point("reference:written")
+            new = {name: table.load for name, table in loaded.items() if table.load is not None}
             if new:
-                put_in_force(_driver(connection), new)
+                put_in_force(driver, new)
                 faults.point("reference:in-force")
-        return rows
+        return loaded
 
     def reference(
-        self, known_at: dt.datetime | None = None, *, loads: Collection[int] | None = None
+        self,
+        known_at: dt.datetime | None = None,
+        *,
+        loads: Collection[int] | None = None,
+        names: Collection[str] | None = None,
+        only: Mapping[str, Collection[str]] | None = None,
     ) -> dict[str, pd.DataFrame]:
         """The reference tables in force: file stem -> frame of text columns (dtype str), as they were loaded.
 
-        known_at: as they were in force then; loads: as these loads brought them. Raises KeyError for a load that is not
-        there, or of which only the note is kept.
+        known_at: as they were in force then; loads: as these loads brought them. names: these tables alone; only: of
+        a table of claim_rules.reference.LOOKED_UP the rows with these keys alone. Raises KeyError for a load that is
+        not there, or of which only the note is kept.
         """
         from claim_pipeline.store.reference_rows import read_tables
 
         with self._engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
-            return read_tables(_driver(connection), _aware(known_at), loads)
+            try:
+                return read_tables(_driver(connection), _aware(known_at), loads, names, only)
+            finally:
+                connection.rollback()
+
+    def reference_names(self, loads: Collection[int]) -> list[str]:
+        """The tables that these loads brought. Raises KeyError as `reference`."""
+        from claim_pipeline.store.reference_rows import present
+
+        with self._engine.connect() as connection:
+            return [load.name for load in present(_driver(connection), None, loads)]
 
     def reference_versions(self, known_at: dt.datetime | None = None) -> dict[str, dict[str, Any]]:
         """Which load of each table was in force at a moment (None: now): file stem -> load (its number), sha256 (of

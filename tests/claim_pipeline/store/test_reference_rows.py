@@ -21,7 +21,7 @@ from sqlalchemy import create_engine
 
 from claim_pipeline import reference
 from claim_pipeline.errors import OperatorError, ReferenceDataError
-from claim_pipeline.store import migrations, open_store
+from claim_pipeline.store import migrations, open_store, reference_rows
 
 
 def text(**columns: list[str | None]) -> pd.DataFrame:
@@ -101,7 +101,7 @@ def test_a_load_that_fails_leaves_what_was_in_force(store, url, connect):
 
 # --- history
 
-CELLS = st.sampled_from(["", "a", "b", "á", None, "\x00", "20250101", "99999999", "\\u0000", 'x,"y"\n'])
+CELLS = st.sampled_from(["", "a/b\\", "a", "b", "á", None, "\x00", "20250101", "99999999", "\\u0000", 'x,"y"\n'])
 FRAMES = st.builds(
     lambda columns, rows: pd.DataFrame(
         {
@@ -136,6 +136,13 @@ def test_at_any_moment_what_was_loaded_last_before_it_is_known(store, loads):
         for name, frame in tables.items():
             pd.testing.assert_frame_equal(known[name], frame)
         assert store.reference_versions(moment) == versions
+
+
+@given(FRAMES)
+def test_rows_are_named_by_the_text_that_pandas_writes_of_them(frame):
+    stored = reference_rows._storable(frame)
+    written = stored[sorted(stored.columns)].to_json(orient="records", lines=True, force_ascii=False)
+    assert reference_rows._json(stored) == [line for line in written.split("\n") if line]
 
 
 def test_a_row_that_stays_is_stored_once_whatever_its_place(store, url, connect):
