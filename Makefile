@@ -8,7 +8,7 @@ export PYTHON UV_VERSION
 export PYTHONPATH := $(CURDIR):$(CURDIR)/plugins
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test fuzz oracle truth check format bench bench-intake bench-data-docs lock schemas \
+.PHONY: help demo up down test fuzz oracle truth check format bench bench-intake bench-reference bench-data-docs lock schemas \
 	settings-table rule-book suites clean
 
 help: ## what can be made
@@ -53,6 +53,9 @@ bench: .venv/runtime.stamp ## measures every stage against the floor; writes ben
 
 bench-intake: .venv/runtime.stamp ## 10,000 small deliveries at once (ARGS=--deliveries …): seconds and peak memory
 	@$(BIN)/python bench/intake.py $(ARGS)
+
+bench-reference: .venv/runtime.stamp ## a register of 1,000,000 cards: first load, the next day's, an appraisal beside it (ARGS=--cards …)
+	@$(BIN)/python bench/reference.py $(ARGS)
 
 bench-data-docs: .venv/dev.stamp ## Data Docs with 50,000 stored results: seconds of one more batch, milliseconds until a page is open
 	@$(BIN)/python bench/data_docs.py $(ARGS)

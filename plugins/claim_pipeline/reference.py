@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv as pacsv
 
 from claim_pipeline import reference_layouts as layouts
 from claim_pipeline.errors import ReferenceDataError
@@ -40,6 +41,7 @@ DATE_COLUMNS = frozenset(
 FACILITY_COLUMN = "MA_CSKCB"
 REPORTS = "reports"
 _ROWS_AT_ONCE = 20_000
+_BYTES_AT_ONCE = 4 << 20
 _SHEETS = (".xlsx", ".xlsm", ".xls")
 _HEADER_WITHIN = 30  # rows of titles that may stand above the header of an export
 _SHOWN = 200  # refused rows and warnings that a report names one by one
@@ -253,7 +255,8 @@ def _read(path: Path, stem: str, report: Report, *, lenient: bool) -> pd.DataFra
         raise _error(path.name, number, None, f"tiêu đề là của {other}", f"the headers are those of {other}")
     report.layout = "contract" if path.stem.lower() == stem and number == 1 else "portal"
     names = _header(path, number, header if report.layout == "contract" else _all_named(header))
-    frame, numbers = _body(path, names, rows, report, lenient=lenient)
+    plain = _plain_body(path, number, names, report) if report.layout == "contract" else None
+    frame, numbers = plain or _body(path, names, rows, report, lenient=lenient)
     if report.layout == "portal":
         _same_twice(path, number, frame, header)
     frame = _as_contract(frame, stem, path, report)
@@ -309,6 +312,46 @@ def _body(path: Path, names: list[str], rows: Rows, report: Report, *, lenient: 
     return pd.DataFrame({name: pd.Series(table[name].to_pandas(), dtype="str") for name in names}), np.concatenate(
         numbers
     )
+
+
+def _plain_body(path: Path, header: int, names: list[str], report: Report) -> tuple[pd.DataFrame, Any] | None:
+    """As `_body`, in a tenth of the time, of a file in which a line is a row: UTF-8, no quotes, every line of the
+    header's width. None for any other."""
+    if path.suffix.lower() != ".csv" or _encoding(path) == "utf-16" or _has_quotes(path):
+        return None
+    parts: list[pa.Table] = []
+    numbers: list[Any] = []
+    number = header
+    try:
+        with pacsv.open_csv(
+            path,
+            read_options=pacsv.ReadOptions(
+                column_names=names, skip_rows=header, block_size=_BYTES_AT_ONCE, use_threads=False
+            ),
+            parse_options=pacsv.ParseOptions(delimiter=_delimiter(path), quote_char=False, ignore_empty_lines=False),
+            convert_options=pacsv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.large_string()), strings_can_be_null=False
+            ),
+        ) as batches:
+            for batch in batches:
+                columns = [_composed(pc.utf8_trim_whitespace(column)) for column in batch.columns]
+                filled = pc.not_equal(columns[0], "")
+                for column in columns[1:]:
+                    filled = pc.or_(filled, pc.not_equal(column, ""))
+                parts.append(pa.table(columns, names).filter(filled))
+                numbers.append(number + 1 + np.flatnonzero(filled.to_numpy(zero_copy_only=False)))
+                number += batch.num_rows
+    except pa.ArrowInvalid:  # a line of another width, a letter that is not UTF-8: the other way says where
+        return None
+    table = pa.concat_tables(parts).combine_chunks() if parts else pa.table([[]] * len(names), names)
+    report.read_rows = table.num_rows
+    frame = pd.DataFrame({name: pd.Series(table[name].to_pandas(), dtype="str") for name in names})
+    return frame, np.concatenate([*numbers, np.zeros(0, dtype="int64")])
+
+
+def _has_quotes(path: Path) -> bool:
+    with path.open("rb") as data:
+        return any(b'"' in part for part in iter(lambda: data.read(_BYTES_AT_ONCE), b""))
 
 
 def _composed(texts: Any) -> Any:
@@ -551,11 +594,8 @@ def _write_reports(folder: Path, reports: dict[str, Report]) -> None:
 def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     encoding = _encoding(path)
     try:
+        delimiter = _delimiter(path)
         with path.open(encoding=encoding, newline="") as text:
-            head = [line for line in islice(text, _HEADER_WITHIN) if line.strip()]
-            text.seek(0)
-            # titles above the header hold few of them
-            delimiter = max(",;\t", key=lambda mark: max((line.count(mark) for line in head), default=0))
             rows = csv.reader(text, delimiter=delimiter, strict=True)
             number = 0
             try:
@@ -567,6 +607,18 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
                 ) from None
     except UnicodeError:
         raise _not_text(path, encoding) from None
+
+
+def _delimiter(path: Path) -> str:
+    """What parts one of the first lines into most names of the contract, else what stands most often in the first."""
+    with path.open(encoding=_encoding(path), newline="") as text:
+        head = [line for line in islice(text, _HEADER_WITHIN) if line.strip()]
+
+    def names(mark: str) -> int:
+        lines = ((layouts.column(cell.strip('" \r\n')) for cell in line.split(mark)) for line in head)
+        return max((len(layouts.KNOWN.intersection(line)) for line in lines), default=0)
+
+    return max(",;\t", key=lambda mark: (names(mark), head[0].count(mark) if head else 0))
 
 
 def _encoding(path: Path) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import tempfile
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import xlsxwriter
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from claim_pipeline.errors import ReferenceDataError
 from claim_pipeline.reference import Report, read_folder, source_hashes
@@ -117,6 +120,29 @@ def test_a_large_file_is_read(tmp_path):
     frame = pd.DataFrame({"MA_THE_BHYT": [f"GD401{n:010d}" for n in range(50_000)], "GT_THE_TU": "20250101"})
     frame.to_csv(tmp_path / "cards.csv", index=False)
     pd.testing.assert_frame_equal(read_folder(tmp_path)["cards"], frame.astype("str"))
+
+
+LINES = st.lists(
+    st.lists(st.sampled_from(["", "a", " b ", "Lê", "e\u0302", "20250101", "\u00a0", "x;y"]), min_size=3, max_size=3),
+    max_size=8,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(LINES, st.sampled_from(["\n", "\r\n"]), st.booleans(), st.booleans())
+def test_a_file_reads_the_same_whether_or_not_a_cell_of_it_is_quoted(lines, end, mark, last):
+    rows = [["MA_THE_BHYT", "HO_TEN", "GT_THE_TU"], ["0", "0", "20250101"], *lines]
+    with tempfile.TemporaryDirectory() as folder:
+        read = []
+        for first in ("MA_THE_BHYT", '"MA_THE_BHYT"'):
+            text = end.join(",".join([first, *row[1:]] if row is rows[0] else row) for row in rows) + end * last
+            path = Path(folder) / "cards.csv"
+            path.write_bytes(text.encode("utf-8-sig" if mark else "utf-8"))
+            reports: dict[str, Report] = {}
+            read.append((read_folder(folder, [], reports=reports), reports))
+    assert read[0][1] == read[1][1]
+    for tables in zip(*(one[0].values() for one in read), strict=True):
+        pd.testing.assert_frame_equal(*tables)
 
 
 # --- what portals and ministries export
