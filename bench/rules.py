@@ -1,6 +1,7 @@
 """What the rules of part A (families STR, SIG, SUB, CARD, BEN, SUM, RATE, DUP) cost beside reading the same claims.
 
-The claims are those of a simulated specialised hospital, its deliveries of a month, with all reference data. `read` is
+The claims are those of a simulated hospital, some 15 lines each, in files of 5,000 (or --in-one), with
+all reference data, as many rows of them as a province has. `read` is
 from file to claim tables, `rules part A` the whole engine with the rules of these families alone, from claim tables to
 raw findings. Each is the least of several runs by turns, CPU seconds of this process. What one rule takes is counted
 where it is first needed: what several rules share (the rate that the law expects, the cards held) is in the first.
@@ -9,6 +10,7 @@ where it is first needed: what several rules share (the rate that the law expect
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 import time
 from collections import Counter
@@ -22,6 +24,7 @@ import pandas as pd
 
 from claim_pipeline.extract import claim_xml
 from claim_pipeline.reference import read_folder
+from claim_pipeline.transform.submission import write_submission
 from claim_rules import catalogue, engine, expectations
 from claim_rules.contract import Contract
 from claim_rules.frames import ClaimTables
@@ -30,9 +33,19 @@ from claim_rules.signature import Signature
 from claim_simulator import simulate
 
 PART_A = ("STR", "SIG", "SUB", "CARD", "BEN", "SUM", "RATE", "DUP")
-PLACE = 3
-"""The simulated hospital: specialised, sends claim XML, some 13 lines a claim."""
+IN_ONE = 5_000
+ROWS = {
+    "drugs": ("MA_THUOC", 20_000),
+    "supplies": ("MA_VAT_TU", 20_000),
+    "services": ("MA_TUONG_DUONG", 40_000),
+    "staff": ("MA_BAC_SI", 10_000),
+    "icd10": ("MA", 15_000),
+    "cards": ("MA_THE_BHYT", 300_000),
+    "copayments": ("MA_THE_BHYT", 100_000),
+}
+"""Column of the code and rows of what a province keeps as reference data."""
 TIMES = 3
+SEED = 20260701
 SHOWN = 0.03
 
 
@@ -95,6 +108,7 @@ def measure(files: list[Path], reference: Reference, times: int = TIMES) -> Cost
     others = [rule for rule in catalogue.book() if rule.split("-")[0] not in PART_A]
     history = {"versions": pd.DataFrame({"claim": [], "received": []})}
     for _ in range(times):
+        gc.collect()
         start = time.process_time()
         for path in files:
             claim_xml.read_into([path], _Dropped(), inbox_facility=None, max_claims=cost.claims, max_claim_mib=64)
@@ -121,12 +135,45 @@ def measure(files: list[Path], reference: Reference, times: int = TIMES) -> Cost
     return cost
 
 
-def simulated(home: Path, claims: int, seed: int) -> tuple[list[Path], Reference]:
-    """Deliveries of the hospital with so many claims, a tenth of them faulty, and the reference data."""
+def realistic(reference: Reference) -> Reference:
+    """The reference data with as many rows as a province's: beside the simulated rows the same under other codes."""
+    grown = dict(reference)
+    for name, (column, rows) in ROWS.items():
+        own = reference[name]
+        others = [own.assign(**{column: own[column] + f"~{place}"}) for place in range(1, rows // len(own))]
+        grown[name] = pd.concat([own, *others], ignore_index=True)
+    return grown
+
+
+def simulated(home: Path, claims: int, seed: int) -> tuple[list[ClaimTables], str, Reference]:
+    """Tables of so many claims of the hospital, a tenth of them faulty, its code, and the reference data.
+
+    Of the claims simulated two in five, those with the fewest lines, are left out, so that a claim has some 15.
+    """
     stage = home / "rules"
-    simulate(facilities=PLACE + 1, claims=claims, month="202607", fault_rate=0.1, seed=seed, out=stage)
-    hospital = sorted((stage / "inbox").iterdir())[PLACE]
-    return sorted(hospital.iterdir()), read_folder(stage / "reference")
+    simulate(facilities=1, claims=-(-claims * 5 // 3), month="202607", fault_rate=0.1, seed=seed, out=stage)
+    (hospital,) = (stage / "inbox").iterdir()
+    parts = [claim_xml.read(path).tables for path in sorted(hospital.iterdir())]
+    numbers = pd.concat(
+        [pd.concat([part["XML2"]["claim"], part["XML3"]["claim"]]).value_counts().sort_index() for part in parts],
+        keys=range(len(parts)),
+    )
+    kept = numbers.sort_values(ascending=False, kind="stable").index[:claims]
+    owner, claim = kept.get_level_values(0), kept.get_level_values(1)
+    chosen = [part.only(set(claim[owner == place])) for place, part in enumerate(parts)]
+    return chosen, hospital.name, realistic(read_folder(stage / "reference"))
+
+
+def written(parts: list[ClaimTables], facility: str, in_one: int, home: Path) -> list[Path]:
+    """Deliveries of these claims, `in_one` claims in each file (the last of a part may have fewer)."""
+    files: list[Path] = []
+    home.mkdir(parents=True, exist_ok=True)
+    for part in parts:
+        claims = part.claims["claim"].tolist()
+        for first in range(0, len(claims), in_one):
+            files.append(home / f"{len(files):04}.xml")
+            write_submission(files[-1], part.only(set(claims[first : first + in_one])), facility, "20260801")
+    return files
 
 
 def tell(cost: Cost) -> str:
@@ -142,10 +189,11 @@ def tell(cost: Cost) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--claims", type=int, default=20_000)
+    parser.add_argument("--in-one", type=int, default=IN_ONE, help="claims of a file")
     parser.add_argument("--home", type=Path, default=Path("var/bench-rules"))
     given = parser.parse_args()
-    files, reference = simulated(given.home, given.claims, 20260701)
-    print(tell(measure(files, reference)))
+    parts, facility, reference = simulated(given.home, given.claims, SEED)
+    print(tell(measure(written(parts, facility, given.in_one, given.home / "files"), reference)))
     return 0
 
 

@@ -31,6 +31,7 @@ from zoneinfo import ZoneInfo
 import emr
 import pandas as pd
 import psutil
+import rules
 import synthetic
 import validation
 from lxml import etree
@@ -64,6 +65,9 @@ HEAVIER = 3  # times as many lines
 MEMORY_TIMES = (1, 100)  # of a thousand claims
 VALIDATION = "XML 3176, validation"
 """Data of the rows about validation: each beside Arrow masks that find the same rows (bench/validation.py)."""
+RULES = "XML 3176, rules of part A"
+"""Data of the rows about the rules (bench/rules.py): reading the same claims is their floor."""
+SMALL = 500  # claims of a file
 VIETNAM = ZoneInfo("Asia/Ho_Chi_Minh")
 STAGES = ("extract", "transform", "validate", "appraise", "record", "respond", "profile")
 
@@ -176,6 +180,18 @@ class Bench:
         self.rows += [
             Measured(VALIDATION, claims, cost.stage, cost.cpu, cost.wall, to_floor=cost.cpu / base) for cost in costs
         ]
+
+    def judge_by_rules(self, claims: int) -> None:
+        """What the rules cost beside reading the same claims, in large files and in those that hospitals send daily."""
+        parts, facility, reference = rules.simulated(self.home, claims, SEED)
+        for data, in_one in ((RULES, rules.IN_ONE), (f"{RULES}, files of {SMALL}", SMALL)):
+            files = rules.written(parts, facility, in_one, self.home / f"rules-{in_one}")
+            cost = rules.measure(files, reference)
+            print(rules.tell(cost))
+            self.rows += [
+                Measured(data, claims, "read", cost.read, cost.read, to_floor=1.0),
+                Measured(data, claims, "rules", cost.rules, cost.rules, to_floor=cost.ratio),
+            ]
 
     def _delivery(self, path: Path, rows: dict[str, Measured], reference: dict) -> None:
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -307,7 +323,7 @@ def whole(rows: list[Measured]) -> list[Measured]:
     for key in dict.fromkeys((row.data, row.claims) for row in rows):
         mine = [row for row in rows if (row.data, row.claims) == key]
         out += mine
-        if key[0] == VALIDATION or key[0].startswith(WRITTEN):
+        if key[0] == VALIDATION or key[0].startswith((WRITTEN, RULES)):
             continue
         steps = [row for row in mine if row.stage != "floor"]
         floors = [row.cpu for row in mine if row.stage == "floor"]
@@ -353,6 +369,7 @@ def main() -> int:
             )
             bench.run("XML 3176", files, claims, read_folder(stage / "reference"))
         bench.validate(files, max(given.sizes))
+        bench.judge_by_rules(max(given.sizes))
         rows = whole(bench.rows)
         memory = peak_memory(home, console) if given.memory else []
     finally:

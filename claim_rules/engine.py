@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
+import numpy as np
 import pandas as pd
 
 from claim_rules import benefit, catalogue, episodes, options
 from claim_rules.contract import Contract
-from claim_rules.findings import REJECT_CLAIM, Ruling, concat, findings, no_corrections
+from claim_rules.findings import REJECT_CLAIM, Ruling, concat, findings, no_corrections, of_columns
 from claim_rules.frames import ClaimTables
 from claim_rules.lines import LINE_TABLES, ClaimLines, build
 from claim_rules.reference import Reference, missing
@@ -155,40 +156,38 @@ Column = pd.Series | Callable[[pd.Index], pd.Series] | str
 """A column of findings: a constant, a series aligned with the frame, or what makes the series for the rows hit."""
 
 
-def _hit(frame: pd.DataFrame, where: pd.Series) -> pd.Index:
-    flags = where.to_numpy(dtype="bool", na_value=False)
-    return frame.index[flags]
-
-
-def _columns(hit: pd.Index, columns: dict[str, Column]) -> dict[str, Any]:
+def _columns(frame: pd.DataFrame, where: pd.Series, columns: dict[str, Column]) -> tuple[Any, dict[str, Any]]:
+    """Positions of the rows hit, and the columns of their findings."""
+    place = np.flatnonzero(where.to_numpy(dtype="bool", na_value=False))
     out: dict[str, Any] = {}
-    for name, value in columns.items():
-        if isinstance(value, pd.Series):
-            value = value.loc[hit]
-        elif not isinstance(value, str):
-            value = value(hit)
-        out[name] = value if isinstance(value, str) else value.array
-    return out
+    for name, value in columns.items() if len(place) else ():
+        if isinstance(value, str):
+            out[name] = value
+        elif not isinstance(value, pd.Series):
+            out[name] = value(frame.index[place]).array
+        elif value.index is frame.index or value.index.equals(frame.index):
+            out[name] = value.array[place]
+        else:
+            out[name] = value.loc[frame.index[place]].array
+    return place, out
 
 
 def line_findings(rule: str, lines: pd.DataFrame, where: pd.Series, **columns: Column) -> pd.DataFrame:
     """Raw findings for the lines where `where` is true (aligned with lines)."""
-    hit = _hit(lines, where)
-    if hit.empty:
+    place, told = _columns(lines, where, columns)
+    if not len(place):
         return findings()
-    place = lines.loc[hit, ["claim", "table", "row"]].reset_index(drop=True)
-    place["rule"] = rule
-    for name, values in _columns(hit, columns).items():
-        place[name] = values
-    return findings(place)
+    of_line = {name: lines[name].array[place] for name in ("claim", "table", "row")}
+    return of_columns({**of_line, "rule": rule, **told}, len(place))
 
 
 def claim_findings(rule: str, visits: pd.DataFrame, where: pd.Series, **columns: Column) -> pd.DataFrame:
     """Raw findings of level claim (table XML1, no line) for the visits where `where` is true."""
-    hit = _hit(visits, where)
-    if hit.empty:
+    place, told = _columns(visits, where, columns)
+    if not len(place):
         return findings()
-    return findings(pd.DataFrame({"claim": hit.to_numpy(), "rule": rule, "table": "XML1", **_columns(hit, columns)}))
+    claim = visits.index.to_numpy()[place]
+    return of_columns({"claim": claim, "rule": rule, "table": "XML1", **told}, len(place))
 
 
 def _rejected_in_structure(found: pd.DataFrame, book: dict[str, catalogue.Rule], contract: Contract) -> set[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -38,6 +38,18 @@ def _none() -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series([], dtype=pandas_dtype(dtype)) for name, dtype in FINDING_COLUMNS.items()})
 
 
+@cache
+def _dtypes() -> dict[str, Any]:
+    return {name: pandas_dtype(dtype) for name, dtype in FINDING_COLUMNS.items()}
+
+
+@cache
+def _blank() -> dict[str, Any]:
+    """Of every column what stands in it where nothing is given, as an array of one."""
+    blank = {name: pd.array([pd.NA], dtype=dtype) for name, dtype in _dtypes().items()}
+    return blank | {"severity": pd.array([""], dtype=_dtypes()["severity"])}
+
+
 def findings(rows: Iterable[dict[str, Any]] | pd.DataFrame = ()) -> pd.DataFrame:
     """A frame of FINDING_COLUMNS from rows or a frame that give some of them; the others are NA.
 
@@ -46,17 +58,25 @@ def findings(rows: Iterable[dict[str, Any]] | pd.DataFrame = ()) -> pd.DataFrame
     given = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
     if given.empty:
         return _none().copy()
-    unknown = set(given.columns) - set(FINDING_COLUMNS)
+    return of_columns({name: given[name].array for name in given.columns}, len(given))
+
+
+def of_columns(columns: Mapping[str, Any], count: int) -> pd.DataFrame:
+    """The same from arrays of `count` values, or one text for all rows."""
+    unknown = set(columns) - set(FINDING_COLUMNS)
     if unknown:
         raise ValueError(f"not columns of findings: {sorted(unknown)}")
-    out: dict[str, pd.Series] = {}
-    for name, dtype in FINDING_COLUMNS.items():
-        if name in given.columns:
-            out[name] = given[name].reset_index(drop=True).astype(pandas_dtype(dtype))
-        elif name == "severity":
-            out[name] = pd.Series([""] * len(given), dtype="str")
+    out: dict[str, Any] = {}
+    for name, dtype in _dtypes().items():
+        given = columns.get(name)
+        if given is None:
+            out[name] = _blank()[name].repeat(count)
+        elif isinstance(given, str):
+            out[name] = pd.array([given], dtype=dtype).repeat(count)
+        elif getattr(given, "dtype", None) == dtype:
+            out[name] = given
         else:
-            out[name] = pd.Series([pd.NA] * len(given), dtype=pandas_dtype(dtype))
+            out[name] = pd.Series(given).astype(dtype).array
     return pd.DataFrame(out)
 
 

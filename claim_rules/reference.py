@@ -38,27 +38,31 @@ def rows_on(wanted: pd.DataFrame, entries: pd.DataFrame, keys: Mapping[str, str]
     DEN_NGAY (blank = open). Returns a frame with `index` (of wanted) and the columns of entries; a wanted row without
     a valid entry is absent, one with several appears several times.
     """
-    # the same code is wanted on the same day many times: each is looked up once
-    left = wanted[[*keys, day]].rename(columns={day: "_day"}).rename(columns=dict(keys))
-    group = np.zeros(len(left), dtype="int64")
-    for column in left.columns:
-        code, known = pd.factorize(left[column])
-        group = group * (len(known) + 1) + code + 1
-    group, _ = pd.factorize(group)
-    first = pd.Series(group).drop_duplicates().index
-    distinct = left.iloc[first].assign(_group=group[first])
-    right = pd.DataFrame({column: _plain(entries[column]) for column in entries.columns if column in keys.values()})
-    right["_from"] = _plain(entries["TU_NGAY"])
-    right["_to"] = _plain(entries["DEN_NGAY"]).replace("", OPEN_END)
-    right["_entry"] = np.arange(len(entries))
-    pairs = distinct.merge(right, on=list(keys.values()), how="inner")
-    pairs = pairs[(pairs["_from"] <= pairs["_day"]) & (pairs["_day"] <= pairs["_to"])]
-    owners = pd.DataFrame({"index": wanted.index, "_group": group})
-    found = owners.merge(pairs[["_group", "_entry"]], on="_group", how="inner")
-    out = entries.iloc[found["_entry"].to_numpy()].reset_index(drop=True)
-    for column in keys.values():
-        out[column] = right[column].iloc[found["_entry"].to_numpy()].to_numpy()
-    out.insert(0, "index", found["index"].to_numpy())
+    own, theirs = list(keys), list(keys.values())
+    # of a long listing only what is asked for is looked at further
+    place = np.flatnonzero(_plain(entries[theirs[0]]).isin(wanted[own[0]].unique()).to_numpy(dtype="bool"))
+    near = entries.iloc[place]
+    codes = {column: _plain(near[column]) for column in theirs}
+    group = np.zeros(len(wanted) + len(near), dtype="int64")
+    for name, column in keys.items():
+        code, known = pd.factorize(pd.concat([wanted[name], codes[column]]))
+        # numbered anew after each key, so that no product of many keys grows beyond an int64
+        group, _ = pd.factorize(group * (len(known) + 1) + code + 1)
+    until = _plain(near["DEN_NGAY"]).replace("", OPEN_END)
+    days, _ = pd.factorize(pd.concat([wanted[day], _plain(near["TU_NGAY"]), until]), sort=True)
+    on, first, last = np.split(days, [len(wanted), len(wanted) + len(near)])
+    asked, listed = np.split(group, [len(wanted)])
+    order = np.argsort(listed, kind="stable")
+    start = np.searchsorted(listed[order], asked, side="left")
+    many = np.searchsorted(listed[order], asked, side="right") - start
+    owner = np.repeat(np.arange(len(wanted)), many)
+    entry = order[np.arange(len(owner)) + np.repeat(start - (np.cumsum(many) - many), many)]
+    valid = (first[entry] <= on[owner]) & (on[owner] <= last[entry])
+    owner, entry = owner[valid], entry[valid]
+    out: pd.DataFrame = near.iloc[entry].reset_index(drop=True)
+    for column in theirs:
+        out[column] = codes[column].iloc[entry].array
+    out.insert(0, "index", wanted.index[owner])
     return out
 
 

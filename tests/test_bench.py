@@ -48,6 +48,8 @@ def test_every_stage_is_measured_beside_the_floor(tmp_path: Path):
         "validate",
         "validate all tables",
     ]
+    for data in ("XML 3176, rules of part A", "XML 3176, rules of part A, files of 500"):
+        assert [row["stage"] for row in rows if row["data"] == data] == ["read", "rules"]
     assert all(row["claims"] == 40 for row in rows)
     floor, *_, together = (row for row in rows if row["data"] == "XML 3176")
     assert floor["to_floor"] == 1.0

@@ -11,6 +11,7 @@ from claim_rules.catalogue import ROUTE, declare, rule
 from claim_rules.engine import Case, claim_findings
 from claim_rules.findings import ADJUST_AMOUNT, Ruling, corrections
 from claim_rules.rules.arithmetic import claim_tolerance
+from claim_rules.rules.card import registered
 from claim_rules.rules.rate import APPRAISAL
 
 BASIS = f"Luật BHYT Điều 22 khoản 1 điểm d; Nghị định 188/2025/NĐ-CP Điều 18 khoản 2; {APPRAISAL}"
@@ -49,12 +50,21 @@ declare(
 def _five_years(case: Case) -> pd.Series:
     """The day on which five continuous years were full (yyyymmdd, "" where nobody says), by visit: of cards.csv, else
     of XML1."""
-    register = case.reference["cards"][["MA_THE_BHYT", "NAM_NAM_LIEN_TUC"]].fillna("")
-    days = register["NAM_NAM_LIEN_TUC"].str.strip()
-    listed = days[days != ""].groupby(register["MA_THE_BHYT"].str.strip()).min()
     held = case.cards
+    register = registered(case, "NAM_NAM_LIEN_TUC")
+    listed = register[register["NAM_NAM_LIEN_TUC"] != ""].groupby("card")["NAM_NAM_LIEN_TUC"].min()
     known = held["card"].map(listed).groupby(held["claim"]).min().reindex(case.visits.index)
     return known.fillna(case.visits["NAM_NAM_LIEN_TUC"].str[:8]).fillna("")
+
+
+def _ledger(case: Case) -> pd.DataFrame:
+    """What copayments.csv says of the cards held (see exemption.ledger)."""
+
+    def of_these_cards() -> pd.DataFrame:
+        register = case.reference["copayments"]
+        return exemption.ledger(register[register["MA_THE_BHYT"].fillna("").str.strip().isin(case.cards["card"])])
+
+    return case.keep("ledger", of_these_cards)
 
 
 def _counted(case: Case) -> pd.Series:
@@ -93,7 +103,7 @@ def waiver_without_ground(case: Case) -> Ruling:
         return Ruling(claim_findings("BEN-008", visits, where))
     day = since.loc[stated].str[:8]
     asked = pd.DataFrame({"card": visits.loc[stated, "MA_THE_BHYT"], "day": day, "until": day})
-    room = exemption.room(exemption.ledger(case.reference["copayments"]), asked)
+    room = exemption.room(_ledger(case), asked)
     start = case.claims.visit(FIELD)
     earlier = ((start.str.len() == 12) & (lines["NGAY_YL"] < start)) | (
         (start.str.len() == 8) & (lines["day"] <= start) & (lines["day"].str[:4] == start.str[:4])
@@ -149,7 +159,7 @@ def missed_exemption(case: Case) -> Ruling:
     card, day_in = (by_year["claim"].map(visits[name]) for name in ("MA_THE_BHYT", "day_in"))
     until = day_in.where(day_in.str[:4] == by_year["year"], by_year["year"] + exemption.YEAR_START)
     asked = pd.DataFrame({"card": card, "day": by_year["day"], "until": until, "closed": True})
-    limits = by_year[["claim", "year"]].join(exemption.room(exemption.ledger(case.reference["copayments"]), asked))
+    limits = by_year[["claim", "year"]].join(exemption.room(_ledger(case), asked))
     moments = table.groupby(["claim", "year", "at"], as_index=False).agg(day=("day", "first"), paid=("paid", "sum"))
     moments = moments.merge(limits, on=["claim", "year"])
     moments["through"] = moments.groupby(["claim", "year"])["paid"].cumsum()
