@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
 import pandas as pd
 
 from claim_pipeline.extract import claim_xml
@@ -140,8 +141,11 @@ def realistic(reference: Reference) -> Reference:
     grown = dict(reference)
     for name, (column, rows) in ROWS.items():
         own = reference[name]
-        others = [own.assign(**{column: own[column] + f"~{place}"}) for place in range(1, rows // len(own))]
-        grown[name] = pd.concat([own, *others], ignore_index=True)
+        place = np.arange(max(rows, len(own)))
+        many = own.iloc[place % len(own)].reset_index(drop=True)
+        turn = pd.Series(place // len(own)).astype("str")
+        many[column] = many[column].where(turn == "0", many[column] + "~" + turn)
+        grown[name] = many
     return grown
 
 
