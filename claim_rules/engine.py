@@ -14,7 +14,7 @@ import pandas as pd
 from claim_rules import benefit, catalogue, episodes, options
 from claim_rules.contract import Contract
 from claim_rules.findings import REJECT_CLAIM, Ruling, concat, findings, no_corrections, of_columns
-from claim_rules.frames import ClaimTables
+from claim_rules.frames import ClaimTables, stripped
 from claim_rules.lines import LINE_TABLES, ClaimLines, build
 from claim_rules.reference import Reference, missing
 from claim_rules.signature import Signature
@@ -108,7 +108,7 @@ class Case:
         for table in LINE_TABLES:
             if table in self.tables and name in self.tables[table].columns:
                 frame = self.tables[table]
-                sent = frame.loc[frame["claim"].isin(self.visits.index), name].fillna("").str.strip()
+                sent = stripped(frame.loc[frame["claim"].isin(self.visits.index), name])
                 # both are ordered by claim and row
                 out[lines["table"] == table] = sent.array
         return out

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_TEXT: Any = pd.StringDtype(na_value=np.nan)
 
 CLAIM_COLUMNS = {
     "claim": "int64",  # position of the HOSO in the delivery, from 0
@@ -20,6 +25,16 @@ CLAIM_COLUMNS = {
 KEY_COLUMNS = ("claim", "row")
 """Columns that every claim table has besides the official elements: `claim` as above, `row` the row's
 position from 1 within this claim's table (both int64)."""
+
+
+def as_text(cells: pa.Array | pa.ChunkedArray, index: pd.Index) -> pd.Series:
+    """Texts of Arrow as a column (dtype `str`)."""
+    return pd.Series(_TEXT.__from_arrow__(cells.cast(pa.large_string())), index=index)
+
+
+def stripped(cells: pd.Series) -> pd.Series:
+    """The texts of a column without spaces around them, "" where there is none (dtype `str`)."""
+    return as_text(pc.utf8_trim_whitespace(pc.fill_null(pa.array(cells, type=pa.large_string()), "")), cells.index)
 
 
 def empty_claims() -> pd.DataFrame:
@@ -83,7 +98,7 @@ def line_numbers(frame: pd.DataFrame) -> pd.Series:
     position = frame["row"].astype("int64")
     if "STT" not in frame.columns or frame.empty:
         return position
-    text = frame["STT"].fillna("").str.strip()
+    text = stripped(frame["STT"])
     usable = text.str.fullmatch(r"[0-9]{1,9}")
     number = pd.to_numeric(text.where(usable, "0")).astype("int64")
     usable &= number > 0
@@ -110,7 +125,7 @@ def texts(tables: ClaimTables, name: str, names: Sequence[str], claims: pd.Index
     out.insert(1, "table", pd.Series(name, index=out.index, dtype="str"))
     for element in names:
         own = frame[element] if element in frame.columns else pd.Series("", index=out.index, dtype="str")
-        out[element] = own.fillna("").str.strip()
+        out[element] = stripped(own)
     return out
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from claim_rules import law, money
-from claim_rules.frames import ClaimTables, line_numbers
+from claim_rules.frames import ClaimTables, line_numbers, stripped
 
 LINE_TABLES = ("XML2", "XML3")
 
@@ -97,7 +97,7 @@ class ClaimLines:
 
 def _text(frame: pd.DataFrame, name: str) -> pd.Series:
     if name in frame.columns:
-        return frame[name].fillna("").str.strip()
+        return stripped(frame[name])
     return pd.Series([""] * len(frame), index=frame.index, dtype="str")
 
 
@@ -137,9 +137,7 @@ def build(tables: ClaimTables) -> ClaimLines:
         visits = pd.DataFrame(index=pd.Index([], dtype="int64", name="claim"))
         head = pd.DataFrame({"claim": pd.Series([], dtype="int64")})
     first = head[head["claim"].isin(readable.index)].drop_duplicates("claim").set_index("claim")
-    visits = pd.DataFrame(
-        {name: first[name].fillna("").str.strip() for name in first.columns if name != "row"}, index=first.index
-    )
+    visits = pd.DataFrame({name: stripped(first[name]) for name in first.columns if name != "row"}, index=first.index)
     from claim_rules import dictionary
 
     for name in dictionary.table("XML1").names:

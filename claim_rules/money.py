@@ -10,6 +10,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from claim_rules.frames import as_text
+
 Ints = npt.NDArray[np.int64]
 
 AMOUNT_DECIMALS = 2  # THANH_TIEN_*, T_*: unit 1/100 đồng
@@ -82,7 +84,7 @@ def text(numbers: pd.Series | Ints, decimals: int) -> pd.Series:
         if decimals
         else pc.binary_join_element_wise(sign, whole, "")
     )
-    out = pd.Series(parts.to_pandas().to_numpy(), index=series.index, dtype="str")
+    out = as_text(parts, series.index)
     return out.where(series.notna()) if series.hasnans else out
 
 

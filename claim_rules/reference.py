@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from claim_rules.frames import stripped
+
 Reference = Mapping[str, pd.DataFrame]
 """File stem of the contract ("drugs", "cards", ...) -> frame of text columns. A missing file is an absent key."""
 
@@ -40,16 +42,16 @@ def rows_on(wanted: pd.DataFrame, entries: pd.DataFrame, keys: Mapping[str, str]
     """
     own, theirs = list(keys), list(keys.values())
     # of a long listing only what is asked for is looked at further
-    place = np.flatnonzero(_plain(entries[theirs[0]]).isin(wanted[own[0]].unique()).to_numpy(dtype="bool"))
+    place = np.flatnonzero(stripped(entries[theirs[0]]).isin(wanted[own[0]].unique()).to_numpy(dtype="bool"))
     near = entries.iloc[place]
-    codes = {column: _plain(near[column]) for column in theirs}
+    codes = {column: stripped(near[column]) for column in theirs}
     group = np.zeros(len(wanted) + len(near), dtype="int64")
     for name, column in keys.items():
         code, known = pd.factorize(pd.concat([wanted[name], codes[column]]))
         # numbered anew after each key, so that no product of many keys grows beyond an int64
         group, _ = pd.factorize(group * (len(known) + 1) + code + 1)
-    until = _plain(near["DEN_NGAY"]).replace("", OPEN_END)
-    days, _ = pd.factorize(pd.concat([wanted[day], _plain(near["TU_NGAY"]), until]), sort=True)
+    until = stripped(near["DEN_NGAY"]).replace("", OPEN_END)
+    days, _ = pd.factorize(pd.concat([wanted[day], stripped(near["TU_NGAY"]), until]), sort=True)
     on, first, last = np.split(days, [len(wanted), len(wanted) + len(near)])
     asked, listed = np.split(group, [len(wanted)])
     order = np.argsort(listed, kind="stable")
@@ -66,10 +68,6 @@ def rows_on(wanted: pd.DataFrame, entries: pd.DataFrame, keys: Mapping[str, str]
     return out
 
 
-def _plain(texts: pd.Series) -> pd.Series:
-    return texts.fillna("").astype("str").str.strip()
-
-
 def overlaps(entries: pd.DataFrame, keys: Sequence[str], prices: Sequence[str]) -> pd.DataFrame:
     """Neighbours in time among the rows of the same key (bounds inclusive) that hold on the same day, or leave days
     between them that no row of the key covers.
@@ -79,8 +77,8 @@ def overlaps(entries: pd.DataFrame, keys: Sequence[str], prices: Sequence[str]) 
     start are passed over; `before` is the row that lasts longest of those that start earlier.
     """
     frame = pd.DataFrame({"key": entries.groupby(list(keys), dropna=False).ngroup()}, index=entries.index)
-    frame["first"] = entries["TU_NGAY"].fillna("").str.strip()
-    frame["last"] = entries["DEN_NGAY"].fillna("").str.strip().replace("", OPEN_END)
+    frame["first"] = stripped(entries["TU_NGAY"])
+    frame["last"] = stripped(entries["DEN_NGAY"]).replace("", OPEN_END)
     frame["price"] = entries.groupby(list(prices), dropna=False).ngroup() if len(prices) else 0
     frame = frame[frame["first"] <= frame["last"]].sort_values(["key", "first", "last"], kind="stable")
     frame["row"] = frame.index

@@ -9,6 +9,7 @@ import pandas as pd
 from claim_rules import benefit, law
 from claim_rules.engine import Case, claim_findings
 from claim_rules.findings import Ruling, corrections
+from claim_rules.frames import stripped
 from claim_rules.reference import missing, rows_on
 
 FACILITIES = {"facilities": ("MA_CSKCB", "CAP_CMKT", "DIEM", "TUYEN_CU", "TU_NGAY", "DEN_NGAY")}
@@ -31,9 +32,9 @@ def _facilities(case: Case) -> pd.DataFrame:
     points = pd.to_numeric(rows["DIEM"], errors="coerce")
     return pd.DataFrame(
         {
-            "level": rows["CAP_CMKT"].fillna("").str.strip(),
+            "level": stripped(rows["CAP_CMKT"]),
             "points": points.round().astype("Int64"),
-            "former": rows["TUYEN_CU"].fillna("").str.strip(),
+            "former": stripped(rows["TUYEN_CU"]),
         }
     )
 
@@ -49,7 +50,7 @@ def _diseases_in(case: Case, name: str) -> pd.Series:
     if missing(case.reference, DISEASE_LISTS):
         return none
     listed = case.reference["icd_lists"]
-    listed = listed[listed["DANH_SACH"].fillna("").str.strip() == name]
+    listed = listed[stripped(listed["DANH_SACH"]) == name]
     out = none.copy()
     for code, first, last in listed[["MA_BENH", "TU_NGAY", "DEN_NGAY"]].fillna("").itertuples(index=False, name=None):
         if code.strip():

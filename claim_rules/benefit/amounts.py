@@ -8,7 +8,7 @@ import pandas as pd
 from claim_rules import law, money, options
 from claim_rules.benefit import supplies
 from claim_rules.benefit.rates import FULL, expected_rates
-from claim_rules.frames import ClaimTables
+from claim_rules.frames import ClaimTables, stripped
 from claim_rules.lines import CLAIM_NUMBERS, LINE_NUMBERS, LINE_TABLES, ClaimLines, build
 
 PRICE_TO_AMOUNT = 10_000  # (1/1000 × 1/1000) -> 1/100
@@ -182,7 +182,7 @@ def _write_back(frame: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
     known = ~np.isnan(where)
     at = where[known].astype("int64")
     for name in _COMPUTED:
-        blank = frame[name].fillna("").str.strip() == ""
+        blank = stripped(frame[name]) == ""
         if not blank.any():
             continue
         if name == "MUC_HUONG":
@@ -198,7 +198,7 @@ def _write_back(frame: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
 def _write_totals(frame: pd.DataFrame, totals: pd.DataFrame) -> pd.DataFrame:
     out = frame.copy()
     for name in CLAIM_NUMBERS:
-        blank = frame[name].fillna("").str.strip() == ""
+        blank = stripped(frame[name]) == ""
         if blank.any():
             number = money.text(totals[name], money.AMOUNT_DECIMALS)
             values = frame["claim"].map(number)

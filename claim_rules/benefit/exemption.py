@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from claim_rules import law, money
+from claim_rules.frames import stripped
 
 YEAR_START = "0101"
 
@@ -14,9 +15,9 @@ def ledger(copayments: pd.DataFrame) -> pd.DataFrame:
     đồng, that of the day the period begins). Periods without a card, days or an amount are left out."""
     rows = pd.DataFrame(
         {
-            "card": copayments["MA_THE_BHYT"].fillna("").str.strip(),
-            "first": copayments["TU_NGAY"].fillna("").str.strip(),
-            "last": copayments["DEN_NGAY"].fillna("").str.strip(),
+            "card": stripped(copayments["MA_THE_BHYT"]),
+            "first": stripped(copayments["TU_NGAY"]),
+            "last": stripped(copayments["DEN_NGAY"]),
             "paid": money.parse(copayments["T_BNCCT"], money.AMOUNT_DECIMALS),
         }
     )
