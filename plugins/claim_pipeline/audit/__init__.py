@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 from claim_pipeline.errors import OperatorError
 from claim_pipeline.store import Scope
+from claim_rules import catalogue
 
 if TYPE_CHECKING:
     from claim_pipeline.store.store import Store
@@ -91,6 +92,7 @@ def of(store: Store, scope: Scope, viewer: Viewer, *, unmask: bool = False, reas
             {name: getattr(point, name) for name in point.__dataclass_fields__ if name != "facility"}
             for point in store.validation_trend(facility, until=month)
         ],
+        "warnings": [_warning(row) for row in store.drifts(facility, month)] if scope.month else [],
         "causes": [_cause(number, row) for number, row in enumerate(causes, start=1)],
     }
 
@@ -246,6 +248,15 @@ def _suite(one: Any) -> dict[str, Any]:
 
 def _expectation(one: Any) -> dict[str, Any]:
     return {name: getattr(one, name) for name in one.__dataclass_fields__}
+
+
+def _warning(row: dict[str, Any]) -> dict[str, Any]:
+    """A warning about the facility's month as last judged (claim_pipeline.statistics)."""
+    names = ("rule", "indicator", "key", "against", "grade", "value", "baseline", "ratio", "chance")
+    words = ("message_vi", "message_en", "detail")
+    entry = catalogue.book()[row["rule"]]
+    titles = {"title_vi": entry.title_vi, "title_en": entry.title_en, "basis": entry.basis}
+    return {**{name: row[name] for name in names}, **titles, **{name: row[name] for name in words}}
 
 
 def _cause(number: int, row: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from markupsafe import Markup
 from claim_pipeline import audit
 from claim_pipeline.audit import picture
 from claim_pipeline.respond import page, view, words
+from claim_pipeline.statistics.judging import as_drift
+from claim_pipeline.statistics.pictures import draw
 
 DELIVERIES = 300
 EXPECTATIONS = 300
@@ -46,6 +48,10 @@ def render(report: dict[str, Any], findings: Iterator[dict[str, Any]]) -> str:
         share=share,
         rows=rows,
         pictures=pictures,
+        warnings=[
+            (one, *(Markup(draw(as_drift(one), month, vietnamese=vi)) for vi in (True, False)))
+            for one in report["warnings"]
+        ],
         checks=_checks(report),
         deliveries_shown=DELIVERIES,
         expectations_shown=EXPECTATIONS,

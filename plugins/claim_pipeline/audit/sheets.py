@@ -51,6 +51,11 @@ _TREND = (
     ("Tháng\nMonth", 9), ("Lô\nDeliveries", 10), ("Hồ sơ\nClaims", 10), ("Kỳ vọng đã kiểm tra\nChecked", 14),
     ("Không đạt\nNot met", 12), ("Giá trị đã xem\nValues", 14), ("Giá trị sai\nWrong", 12),
 )  # fmt: skip
+_WARNINGS = (
+    ("Quy tắc\nRule", 11), ("Cảnh báo", 40), ("Warning", 40), ("Mức\nGrade", 10), ("Giá trị\nValue", 14),
+    ("So với\nAgainst", 14), ("Giải thích\nMessage (vi)", 60), ("Message (en)", 60),
+    ("Căn cứ pháp lý\nLegal basis", 48),
+)  # fmt: skip
 _MOVES = (
     ("Lô\nDelivery", 8), ("Lúc\nAt", 26), ("Trạng thái\nStatus", 14), ("Ai\nWho", 40), ("SHA-256 đầu vào\nInput", 66),
     ("SHA-256 đầu ra\nOutput", 66),
@@ -59,7 +64,7 @@ _MOVES = (
 
 def render(report: dict[str, Any], findings: Iterable[dict[str, Any]], path: Path) -> None:
     """Writes the workbook: summary, deliveries with their hashes, suites, expectations not met, causes, every finding,
-    trend, moves."""
+    trend, warnings of the month, moves."""
     out = Book(path)
     made = datetime.fromisoformat(report["made_at"]).replace(tzinfo=None)
     out.book.set_properties({"title": "Báo cáo kiểm toán", "author": "Giamdinh", "created": made})
@@ -70,6 +75,10 @@ def render(report: dict[str, Any], findings: Iterable[dict[str, Any]], path: Pat
     out.table("Bộ kiểm tra", _SUITES, map(_suite, report["suites"]))
     trend = ("month", "deliveries", "claims", "checked", "failing", "evaluated", "unexpected")
     out.table("Xu hướng", _TREND, (tuple(one[name] for name in trend) for one in report["trend"]))
+    shown = ("rule", "title_vi", "title_en", "grade", "value", "baseline", "message_vi", "message_en", "basis")
+    out.table(
+        "Cảnh báo thống kê", _WARNINGS, (tuple(one[name] for name in shown) for one in report["warnings"]), wrap=True
+    )
     out.table("Lô gửi", _DELIVERIES, map(_delivery, report["deliveries"]))
     out.table("Diễn biến", _MOVES, _moves(report))
     out.table(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -136,3 +137,16 @@ def as_row(one: Drift) -> dict[str, Any]:
             "hour": one.hour,
         },
     }
+
+
+def as_drift(row: Mapping[str, Any]) -> Drift:
+    """A warning that the store kept, as `as_row` gave it."""
+    detail = row["detail"]
+    return Drift(
+        **{name: row[name] for name in ("rule", "indicator", "key", "against", "grade")},
+        **{name: row[name] for name in ("value", "baseline", "ratio", "chance")},
+        **{name: detail[name] for name in ("field", "n", "movement", "peer_class", "hour")},
+        past=tuple((month, value) for month, value in detail["past"]),
+        others=tuple(detail["others"]),
+        days=tuple((day, lines) for day, lines in detail["days"]),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import shutil
@@ -21,8 +22,11 @@ from typer.testing import CliRunner
 from claim_pipeline import audit, steps
 from claim_pipeline.errors import OperatorError
 from claim_pipeline.settings import settings
+from claim_pipeline.statistics.judging import as_drift, as_row
 from claim_pipeline.store import Scope
 from claim_rules.catalogue import masked_fields
+from claim_rules.statistics import words
+from claim_rules.statistics.drift import Drift
 from claim_simulator import simulate
 from giamdinh import app
 
@@ -187,6 +191,36 @@ def test_the_workbook_and_the_json_hold_every_finding_and_a_page_says_what_it_le
     assert first["findings"] > 20
     page = audit.render_html(store, report)
     assert f"Trang này hiện 20 dòng đầu trong {first['findings']}; tệp xlsx và JSON có đủ." in page
+
+
+def test_a_month_shows_the_statistical_warnings_as_last_judged(store: Any, tmp_path: Path):
+    risen = Drift(
+        "STAT-001", "price", "", "DON_GIA", "past", 40, 1.31, 1.02, 1.284, chance=0.001, grade="high",
+        past=(("202604", 1.0), ("202605", 1.02), ("202606", 1.03)),
+    )  # fmt: skip
+    busy = Drift("STAT-002", "doctor", "000001/BN-GPHN 20260701", "NGAY_YL", "limit", 90, 90.0, 65.0, 90 / 65, grade="low",
+                 days=(("20260701", 90), ("20260702", 40)))  # fmt: skip
+    before = store.drifts(FACILITY, "202607")
+    store.save_drifts(FACILITY, "202607", [as_row(risen), as_row(busy)])
+    try:
+        assert [as_drift(row) for row in store.drifts(FACILITY, "202607")] == [risen, busy]
+        report = audit.of(store, MONTH, AUDITOR)
+        for form in audit.FORMS:
+            audit.write(store, report, form, tmp_path / f"a.{form}")
+        delivery = audit.of(store, Scope(delivery=report["deliveries"][0]["delivery"]), AUDITOR)
+    finally:
+        store.save_drifts(FACILITY, "202607", [{k: v for k, v in row.items() if k in as_row(risen)} for row in before])
+    told = json.loads((tmp_path / "a.json").read_text("utf-8"))["warnings"]
+    assert [(one["rule"], one["message_vi"]) for one in told] == [
+        (one.rule, words.message(one)[0]) for one in (risen, busy)
+    ]
+    rows = cells(tmp_path / "a.xlsx")["Cảnh báo thống kê"][1:]
+    assert [(row[0], row[6]) for row in rows] == [(one["rule"], one["message_vi"]) for one in told]
+    page = (tmp_path / "a.html").read_text("utf-8")
+    section = page[page.index('id="warnings"') : page.index('id="checked"')]
+    assert section.count("<svg") == 4
+    assert all(one["message_en"] in html.unescape(section) for one in told)
+    assert (delivery["warnings"], 'id="warnings"' in audit.render_html(store, delivery)) == ([], False)
 
 
 def test_text_of_a_hospital_stays_text(store: Any, tmp_path: Path):
