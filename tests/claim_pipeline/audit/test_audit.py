@@ -198,8 +198,10 @@ def test_a_month_shows_the_statistical_warnings_as_last_judged(store: Any, tmp_p
         "STAT-001", "price", "", "DON_GIA", "past", 40, 1.31, 1.02, 1.284, chance=0.001, grade="high",
         past=(("202604", 1.0), ("202605", 1.02), ("202606", 1.03)),
     )  # fmt: skip
-    busy = Drift("STAT-002", "doctor", "000001/BN-GPHN 20260701", "NGAY_YL", "limit", 90, 90.0, 65.0, 90 / 65, grade="low",
-                 days=(("20260701", 90), ("20260702", 40)))  # fmt: skip
+    busy = Drift(
+        "STAT-002", "doctor", "000001/BN-GPHN 20260701", "NGAY_YL", "limit", 90, 90.0, 65.0, 90 / 65, grade="low",
+        days=(("20260701", 90), ("20260702", 40)),
+    )  # fmt: skip
     before = store.drifts(FACILITY, "202607")
     store.save_drifts(FACILITY, "202607", [as_row(risen), as_row(busy)])
     try:
