@@ -14,6 +14,20 @@ Reference = Mapping[str, pd.DataFrame]
 
 OPEN_END = "99999999"
 
+SAME_ITEM: dict[str, tuple[str, ...]] = {
+    "drugs": ("MA_CSKCB", "MA_THUOC", "SO_DANG_KY", "HAM_LUONG", "MA_DUONG_DUNG", "TT_THAU"),
+    "supplies": ("MA_CSKCB", "MA_VAT_TU", "TT_THAU"),
+    "services": ("MA_CSKCB", "MA_TUONG_DUONG"),
+    "departments": ("MA_CSKCB", "MA_KHOA"),
+    "staff": ("MA_CSKCB", "MA_BAC_SI", "MA_KHOA"),
+    "machines": ("MA_CSKCB", "MA_MAY"),
+    "facilities": ("MA_CSKCB",),
+    "icd10": ("MA",),
+}
+"""What makes two rows of a table the same item, so that they should not hold on the same day."""
+
+PRICES = ("DON_GIA", "DON_GIA_BH")
+
 LOOKED_UP = {
     "cards": "MA_THE_BHYT", "copayments": "MA_THE_BHYT",
     "drugs": "MA_CSKCB", "services": "MA_CSKCB", "supplies": "MA_CSKCB",

@@ -13,13 +13,13 @@ DOC = """
 
 Nạp các tệp CSV hoặc xlsx trong thư mục `reference/` (thuốc, dịch vụ, vật tư, giá, thẻ, cơ sở, nhân viên, …) vào cơ
 sở dữ liệu: ngay khi có tệp mới, mỗi giờ một lần, hoặc khi bấm Trigger. Quy tắc thiếu danh mục thì không chạy và báo
-cáo nói rõ điều đó. Tệp không dùng được thì tác vụ đỏ và nói rõ chỗ sai, các tệp khác vẫn được nạp; mỗi tệp có một báo
-cáo trong `reference/reports/`.
+cáo nói rõ điều đó. Tệp không dùng được thì tác vụ đỏ và nói rõ chỗ sai, các tệp khác vẫn được nạp; mỗi lần nạp
+hoặc từ chối có một báo cáo (html, xlsx, json) trong `reference/reports/`, nhật ký tác vụ nêu tên thư mục.
 
 Loads the CSV or xlsx files of the `reference/` folder (drugs, services, supplies, prices, cards, facilities, staff, …)
 into the database: as soon as one changes, every hour, or when triggered. A rule without its data does not run, and the
-report says so. A file that cannot be used makes the task red, which says where; the others are loaded. Each file has a
-report in `reference/reports/`.
+report says so. A file that cannot be used makes the task red, which says where; the others are loaded. Each load or
+refusal has a report (html, xlsx, json) in `reference/reports/`; the task's log names its folder.
 """
 
 with DAG(

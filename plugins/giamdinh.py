@@ -633,15 +633,23 @@ _KNOWN_AT = "Như đã biết lúc đó, ISO 8601 · as known then"
 @reference_data.command("load")
 def reference_load(
     place: Annotated[Path, typer.Argument(help="Tệp hoặc thư mục · file or folder", exists=True)],
+    valid_from: Annotated[
+        str | None,
+        typer.Option(help="Ngày bắt đầu (yyyy-mm-dd) của phụ lục ICD-10 không ghi ngày · first day of an ICD-10 annex"),
+    ] = None,
 ) -> None:
     """Nạp danh mục. Loads reference data; a report of each file is written into reports/ beside them.
 
     Exit: 0 all loaded, 2 a file was refused (the others are loaded)."""
+    try:
+        first = datetime.strptime(valid_from, "%Y-%m-%d").strftime("%Y%m%d") if valid_from else None
+    except ValueError:
+        raise typer.BadParameter("yyyy-mm-dd", param_hint="--valid-from") from None
     from claim_pipeline import steps
 
     actor = f"giamdinh reference load ({os.environ.get('USER') or 'operator'})"
     try:
-        loaded = steps.load_reference_folder(actor, place)
+        loaded = steps.load_reference_folder(actor, place, first)
     except GiamdinhError as error:
         _tell(error)
         raise typer.Exit(2) from None
@@ -669,25 +677,39 @@ def reference_list(known_at: Annotated[str | None, typer.Option(help=_KNOWN_AT)]
 def reference_loads(
     name: Annotated[str, typer.Argument(help="Danh mục, ví dụ drugs · table")],
     known_at: Annotated[str | None, typer.Option(help=_KNOWN_AT)] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Ghi lại báo cáo mới nhất vào thư mục · folder for the newest report")
+    ] = None,
 ) -> None:
-    """Các lần nạp của một danh mục. Loads of a table, newest first: since, rows, new, ended, refused, warnings, by."""
-    from claim_pipeline import steps
+    """Các lần nạp của một danh mục, mới nhất trước. Loads of a table and refused files, newest first.
+
+    Columns: when, loaded or refused, rows, new, ended, changed, rows refused, warnings, overlaps, gaps, by, sha256,
+    folder of its report. --out writes the newest report again."""
+    from claim_pipeline import respond, steps
 
     try:
-        loads = steps.reference_history(name, _received_at(known_at))
+        records = steps.reference_history(name, _received_at(known_at))
     except GiamdinhError as error:
         _tell(error)
         raise typer.Exit(2) from None
-    if not loads:
+    if not records:
         _say(f"Chưa nạp danh mục {name}.", f"{name} was not loaded.")
         raise typer.Exit(2)
-    for load in loads:
-        report = load["report"] or {}
+    for record in records:
+        document = record["document"]
+        counts = {key: "-" if value is None else value for key, value in document["counts"].items()}
         told = (
-            load["since"].isoformat(), load["rows"], f"+{load['added']}", f"-{load['ended']}",
-            report.get("refused_rows", "-"), report.get("warned", "-"), load["actor"], load["sha256"] or "-",
+            record["since"].isoformat(), document["status"], "-" if record["rows"] is None else record["rows"],
+            f"+{record['added'] or 0}", f"-{record['ended'] or 0}", f"~{counts['changed_items']}",
+            counts["refused_rows"], counts["warned"], counts["overlaps"] + counts["price_overlaps"], counts["gaps"],
+            record["actor"], record["sha256"] or "-", f"reports/{record['folder']}",
         )  # fmt: skip
         typer.echo("\t".join(map(str, told)))
+        if document["error"]:
+            typer.echo(f"\t{document['error']['vi']} / {document['error']['en']}")
+    if out is not None:
+        respond.write_reference_report(records[0]["document"], out)
+        typer.echo(str(out / respond.PAGE))
 
 
 profile = typer.Typer(help="Mẫu ánh xạ tệp xuất của phần mềm bệnh viện. Mapping profiles of record systems.")

@@ -10,7 +10,7 @@ import hashlib
 import logging
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -24,9 +24,10 @@ import pyarrow.csv as pacsv
 
 from claim_pipeline import reference_layouts as layouts
 from claim_pipeline.errors import ReferenceDataError
-from claim_rules.reference import overlaps
+from claim_rules.reference import PRICES, SAME_ITEM, overlaps
 
 if TYPE_CHECKING:
+    from claim_pipeline.archive import Archive
     from claim_pipeline.store.store import Store
 
 FILES = tuple(layouts.KEYS)
@@ -40,11 +41,15 @@ DATE_COLUMNS = frozenset(
 )  # fmt: skip
 FACILITY_COLUMN = "MA_CSKCB"
 REPORTS = "reports"
+UNKNOWN = "unknown"
+REPORT_SCHEMA = "giamdinh.reference-report/1"
+_DATA = (".csv", ".xlsx", ".xlsm", ".xls", ".xlsb", ".ods", ".zip")
 _ROWS_AT_ONCE = 20_000
 _BYTES_AT_ONCE = 4 << 20
 _SHEETS = (".xlsx", ".xlsm", ".xls")
 _HEADER_WITHIN = 30  # rows of titles that may stand above the header of an export
-_SHOWN = 200  # refused rows and warnings that a report names one by one
+_SHOWN = 2_000  # refused rows and warnings that a report names one by one
+_SHOWN_AS_TEXT = 200
 _LOOK_LIKE_DATES = r"([0-9]{1,2})[/-]([0-9]{1,2})[/-]([0-9]{4})(?: [0-9:]{4,8})?"
 
 log = logging.getLogger(__name__)
@@ -52,8 +57,8 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Report:
-    """What became of one file. refused, warnings: {"row", "column", "vi", "en"}, the first ones; their numbers are
-    refused_rows and warned. Cells are never quoted: they may be of a person."""
+    """What became of one file. refused, warnings: {"code", "row", "column", "vi", "en"}, the first ones; their numbers
+    are refused_rows and warned. found: number of notes by code. Cells are never quoted: they may be of a person."""
 
     file: str
     table: str
@@ -65,14 +70,22 @@ class Report:
     warned: int = 0
     refused: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[dict[str, Any]] = field(default_factory=list)
+    found: dict[str, int] = field(default_factory=dict)
     error_vi: str | None = None
     error_en: str | None = None
 
-    def warn(self, row: int | None, column: str | None, vi: str, en: str) -> None:
+    def warn(self, code: str, row: int | None, column: str | None, vi: str, en: str) -> None:
         """Notes something doubtful that keeps nothing out."""
         self.warned += 1
+        self.found[code] = self.found.get(code, 0) + 1
         if len(self.warnings) < _SHOWN:
-            self.warnings.append({"row": row, "column": column, "vi": vi, "en": en})
+            self.warnings.append({"code": code, "row": row, "column": column, "vi": vi, "en": en})
+
+    def refuse(self, code: str, row: int | None, column: str | None, vi: str, en: str) -> None:
+        """Notes a row that is left out."""
+        self.refused_rows += 1
+        if len(self.refused) < _SHOWN:
+            self.refused.append({"code": code, "row": row, "column": column, "vi": vi, "en": en})
 
     def as_text(self) -> str:
         """The report as a page of text for whoever dropped the file, Vietnamese first."""
@@ -93,12 +106,12 @@ class Report:
         ):
             if notes:
                 out += ["", title]
-                for note in notes:
+                for note in notes[:_SHOWN_AS_TEXT]:
                     row = f"dòng {note['row']} · row {note['row']}" if note["row"] else ""
                     place = ", ".join(part for part in (row, note["column"] or "") if part)
                     out.append(f"- {place + ': ' if place else ''}{note['vi']} · {note['en']}")
-                if number > len(notes):
-                    out.append(f"- … (+{number - len(notes)})")
+                if number > _SHOWN_AS_TEXT:
+                    out.append(f"- … (+{number - _SHOWN_AS_TEXT})")
         return "\n".join(out) + "\n"
 
 
@@ -137,42 +150,65 @@ def read_folder(
     return tables
 
 
-def load_folder(folder: Path | str, store: Store, actor: str = "reference") -> dict[str, int]:
+def load_folder(
+    folder: Path | str,
+    store: Store,
+    actor: str = "reference",
+    archive: Archive | None = None,
+    valid_from: str | None = None,
+) -> dict[str, int]:
     """Puts the reference files of a folder (or one file) in force; returns the rows per file now in force.
 
     Files whose bytes are in force already are not read again. Rows that cannot be used are left out, unless they are
-    more than half of their file. What became of each file is kept with the load and written as a text into the folder
-    `reports` beside the files. A file that cannot be used is left out; after the others are loaded it is named in a
-    ReferenceDataError.
+    more than half of their file. What became of each file is recorded with the load, or as a refusal, and written into
+    the folder `reports` beside the files: as a text under the file's name, and as page, workbook and JSON in a folder
+    of each load (`report_folder`). A file that cannot be used, or of which nobody knows what it is, is left out; after
+    the others are loaded it is named in a ReferenceDataError. archive: where every file that is read is kept.
+    valid_from: yyyymmdd, the first day of an ICD-10 annex that has no dates (see `_dated`).
     """
     from claim_pipeline.store.reference_rows import Source
 
+    place = Path(folder)
     in_force = store.reference_loads()
-    hashes = source_hashes(folder)
-    if not hashes and Path(folder).is_file():
-        raise _error(
-            Path(folder).name, None, None, "không biết đây là danh mục nào (xem tiêu đề và tên tệp)",
-            "it is not known which table this is (see its headers and name)",
-        )  # fmt: skip
+    hashes = source_hashes(place)
     same = {stem for stem, sha256 in hashes.items() if stem in in_force and in_force[stem]["sha256"] == sha256}
     errors: list[ReferenceDataError] = []
     reports: dict[str, Report] = {}
-    tables = read_folder(folder, errors, same, reports)
-    for stem, sha256 in source_hashes(folder).items():
+    tables = read_folder(place, errors, same, reports)
+    found = _found(place)
+    for stem, sha256 in source_hashes(place).items():
         if stem in tables and sha256 != hashes.get(stem):
             del tables[stem], reports[stem]  # it changed while it was read: the next load takes it
+    if "icd10" in tables:
+        tables["icd10"] = _dated(tables["icd10"], found["icd10"][0], valid_from, in_force, store, reports["icd10"])
     facilities = tables.get("facilities")
     if facilities is None and "facilities" in in_force and any(FACILITY_COLUMN in tables[stem] for stem in tables):
-        facilities = store.reference(loads=[in_force["facilities"]["load"]])["facilities"]
+        facilities = store.reference(loads=[in_force["facilities"]["load"]], names=["facilities"])["facilities"]
     sources = {}
+    refused = []
+    for path in _unknown(place):
+        reports[path.name] = report = Report(path.name, UNKNOWN, "", _sha256(path))
+        error = _error(
+            path.name, None, None, "không biết đây là danh mục nào (xem tiêu đề và tên tệp)",
+            "it is not known which table this is (see its headers and name)",
+        )  # fmt: skip
+        report.error_vi, report.error_en = error.message_vi, error.message_en
+        errors.append(error)
+        found[path.name] = [path]
     for stem, report in reports.items():
-        report.sha256 = hashes.get(stem, "")
+        report.sha256 = report.sha256 or hashes.get(stem, "")
         if stem in tables:
             _unknown_facilities(tables[stem], facilities, report)
-            sources[stem] = Source(report.sha256, report.file, report.layout, asdict(report))
-    loaded = store.load_reference(tables, hashes, actor, sources)
-    beside = Path(folder) if Path(folder).is_dir() else Path(folder).parent
-    _write_reports(beside / REPORTS, reports)
+            _missing_columns(tables[stem], report)
+            items = SAME_ITEM.get(stem) or layouts.KEYS[stem]
+            sources[stem] = Source(report.sha256, report.file, report.layout, asdict(report), items)
+        else:
+            refused.append((report.table, Source(report.sha256, report.file, report.layout, asdict(report))))
+        if archive is not None:
+            for path in found[stem]:
+                archive.keep(path)
+    loaded = store.load_reference_files(tables, hashes, actor, sources, refused)
+    _write_reports(place if place.is_dir() else place.parent, reports, {stem: found[stem] for stem in same}, store)
     if errors:
         first, *more = errors
         raise ReferenceDataError(
@@ -182,34 +218,115 @@ def load_folder(folder: Path | str, store: Store, actor: str = "reference") -> d
             first.next_vi,
             first.next_en,
         )
-    return {stem: in_force[stem]["rows"] for stem in sorted(same)} | loaded
+    return {stem: in_force[stem]["rows"] for stem in sorted(same)} | {stem: one.rows for stem, one in loaded.items()}
+
+
+def _dated(
+    frame: pd.DataFrame, path: Path, valid_from: str | None, in_force: dict[str, Any], store: Store, report: Report
+) -> pd.DataFrame:
+    """An ICD-10 annex has no dates. It holds from its first day (valid_from, else that of the decision which file name
+    or title names) until the list that begins next; a list in force that began before ends the day before, and stays
+    for earlier days. Without either day it holds always, and the report says so.
+    """
+    if report.layout != "icd10-annex" or "TU_NGAY" in frame:
+        return frame
+    first = valid_from or layouts.first_day_of_icd_list(" ".join([path.stem, *_titles(path)]))
+    if first is None:
+        report.warn(
+            "dates", None, "TU_NGAY", "không có ngày bắt đầu hiệu lực: dùng cho mọi ngày",
+            "no first day of validity: it holds for all days",
+        )  # fmt: skip
+        return frame.assign(TU_NGAY="", DEN_NGAY="")
+    before = (
+        store.reference(loads=[in_force["icd10"]["load"]], names=["icd10"])["icd10"] if "icd10" in in_force else None
+    )
+    if before is None or "TU_NGAY" not in before:
+        report.warn(
+            "dates", None, "TU_NGAY", f"hiệu lực từ {first}: hồ sơ ra viện trước ngày này chưa có danh mục ICD-10; nạp "
+            "thêm danh mục trước đó", f"valid from {first}: for visits that ended before that day there is no ICD-10 "
+            "list; load the one before too",
+        )  # fmt: skip
+        return frame.assign(TU_NGAY=first, DEN_NGAY="")
+    before = before.fillna("")
+    later = before.loc[before["TU_NGAY"] > first, "TU_NGAY"].min()
+    new = frame.assign(TU_NGAY=first, DEN_NGAY=_day_before(later) if isinstance(later, str) else "")
+    earlier = before[before["TU_NGAY"] < first]
+    open_then = (earlier["DEN_NGAY"] == "") | (earlier["DEN_NGAY"] >= first)
+    earlier = earlier.assign(DEN_NGAY=earlier["DEN_NGAY"].where(~open_then, _day_before(first)))
+    return pd.concat([earlier, new, before[before["TU_NGAY"] > first]], ignore_index=True).fillna("")
+
+
+def _day_before(day: str) -> str:
+    return (dt.datetime.strptime(day, "%Y%m%d") - dt.timedelta(days=1)).strftime("%Y%m%d")
+
+
+def _titles(path: Path) -> list[str]:
+    """What stands above the header."""
+    rows = _sheet_rows(path) if path.suffix.lower() in _SHEETS else _csv_rows(path)
+    header = _headed(path)[0]
+    return [cell for number, cells in islice(rows, _HEADER_WITHIN) if number < header for cell in cells if cell]
+
+
+def _missing_columns(frame: pd.DataFrame, report: Report) -> None:
+    """Columns of the contract that the file lacks, and the rules that do not run, or run in part, without them."""
+    from claim_rules import catalogue
+
+    for column in layouts.COLUMNS[report.table]:
+        if column in frame:
+            continue
+        rules = [
+            rule.id for rule in catalogue.book().values()
+            if column in (*rule.needs.get(report.table, ()), *rule.wants.get(report.table, ()))
+        ]  # fmt: skip
+        if rules:
+            named = ", ".join(rules)
+            report.warn(
+                "columns", None, column, f"thiếu cột; không chạy đủ: {named}",
+                f"the column is missing; not run in full: {named}",
+            )  # fmt: skip
 
 
 def source_hashes(folder: Path | str) -> dict[str, str]:
     """The sha256 (hex) of each reference file: file stem -> hash."""
-    hashes = {}
-    for stem, paths in _found(Path(folder)).items():
-        with paths[0].open("rb") as handle:
-            hashes[stem] = hashlib.file_digest(handle, "sha256").hexdigest()
-    return hashes
+    return {stem: _sha256(paths[0]) for stem, paths in _found(Path(folder)).items()}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _files(folder: Path) -> list[Path]:
+    paths = [folder] if folder.is_file() else sorted(folder.iterdir()) if folder.is_dir() else []
+    return [path for path in paths if not path.name.startswith((".", "~$")) and path.is_file()]
 
 
 def _found(folder: Path) -> dict[str, list[Path]]:
     """Files by the table they are: by the contract's name, else by their headers, else by an export's name."""
     found: dict[str, list[Path]] = {}
-    paths = [folder] if folder.is_file() else sorted(folder.iterdir()) if folder.is_dir() else []
-    for path in paths:
-        if path.suffix.lower() not in (".csv", *_SHEETS) or path.name.startswith((".", "~$")) or not path.is_file():
-            continue
-        stem: str | None = path.stem.lower()
-        if stem not in FILES:
-            try:
-                stem = layouts.kind(_headed(path)[1]) or layouts.kind_by_name(path.stem)
-            except ReferenceDataError:
-                stem = layouts.kind_by_name(path.stem)
+    for path in _files(folder):
+        stem = _stem(path)
         if stem is not None:
             found.setdefault(stem, []).append(path)
     return found
+
+
+def _stem(path: Path) -> str | None:
+    if path.suffix.lower() not in (".csv", *_SHEETS):
+        return None
+    if path.stem.lower() in FILES:
+        return path.stem.lower()
+    try:
+        return layouts.kind(_headed(path)[1]) or layouts.kind_by_name(path.stem)
+    except ReferenceDataError:
+        return layouts.kind_by_name(path.stem)
+
+
+def _unknown(folder: Path) -> list[Path]:
+    """Files of data of which it is not known which table they are."""
+    return [
+        path for path in _files(folder) if (folder.is_file() or path.suffix.lower() in _DATA) and _stem(path) is None
+    ]
 
 
 def read_file(path: Path) -> pd.DataFrame:
@@ -251,7 +368,7 @@ def _read(path: Path, stem: str, report: Report, *, lenient: bool) -> pd.DataFra
     if not header:
         raise _error(path.name, None, None, "tệp rỗng, không có dòng tiêu đề", "the file is empty, it has no header")
     other = layouts.kind(header)
-    if other is not None and stem in layouts.SAME_ITEM and other != stem and path.stem.lower() == stem:
+    if other is not None and stem in SAME_ITEM and other != stem and path.stem.lower() == stem:
         raise _error(path.name, number, None, f"tiêu đề là của {other}", f"the headers are those of {other}")
     report.layout = "contract" if path.stem.lower() == stem and number == 1 else "portal"
     names = _header(path, number, header if report.layout == "contract" else _all_named(header))
@@ -297,7 +414,7 @@ def _body(path: Path, names: list[str], rows: Rows, report: Report, *, lenient: 
                 )  # fmt: skip
                 if not lenient:
                     raise _error(path.name, number, None, *problem)
-                _refuse(report, number, None, *problem)
+                report.refuse("width", number, None, *problem)
                 continue
             yield number, cells[:width]
 
@@ -414,7 +531,9 @@ def _as_contract(frame: pd.DataFrame, stem: str, path: Path, report: Report) -> 
         if name in frame or source not in frame:
             continue
         if name == "MA_DUONG_DUNG" and not frame[source].str.fullmatch(r"[0-9.]*").all():
-            report.warn(None, source, "là chữ, không phải mã đường dùng", "holds words, not codes of the route")
+            report.warn(
+                "words", None, source, "là chữ, không phải mã đường dùng", "holds words, not codes of the route"
+            )
             continue
         frame[name] = frame[source]
     return frame
@@ -438,13 +557,15 @@ def _appendices(frame: pd.DataFrame, path: Path, report: Report) -> None:
                 words += filled
         flag = layouts.icd_flag(" ".join(words))
         if flag is None or not rest:
-            report.warn(None, None, f"Không hiểu trang tính {name}: bỏ qua", f"Sheet {name} not understood: left out")
+            report.warn(
+                "sheet", None, None, f"Không hiểu trang tính {name}: bỏ qua", f"Sheet {name} not understood: left out"
+            )
             continue
         frame.loc[codes.isin(rest), flag[0]] = flag[1]
         unknown = len(set(rest) - set(codes))
         if unknown:
             report.warn(
-                None, None, f"Trang tính {name}: {unknown} mã không có trong danh mục",
+                "sheet", None, None, f"Trang tính {name}: {unknown} mã không có trong danh mục",
                 f"Sheet {name}: {unknown} codes that are not in the list",
             )  # fmt: skip
 
@@ -453,7 +574,7 @@ def _check(path: Path, frame: pd.DataFrame, numbers: Any, stem: str, report: Rep
     """Puts dates and numbers into the contract's form; returns which rows cannot be used (boolean array)."""
     bad = pd.Series(False, index=frame.index)
 
-    def judge(name: str | None, wrong: pd.Series, vi: str, en: str) -> None:
+    def judge(code: str, name: str | None, wrong: pd.Series, vi: str, en: str) -> None:
         nonlocal bad
         if not wrong.any():
             return
@@ -461,7 +582,7 @@ def _check(path: Path, frame: pd.DataFrame, numbers: Any, stem: str, report: Rep
             places = numbers[wrong.to_numpy()]
             raise _error(path.name, int(places[0]), name, vi, en, more=len(places) - 1)
         for row in numbers[(wrong & ~bad).to_numpy()].tolist():
-            _refuse(report, row, name, vi, en)
+            report.refuse(code, row, name, vi, en)
         bad |= wrong
 
     for name in frame.columns:
@@ -473,25 +594,25 @@ def _check(path: Path, frame: pd.DataFrame, numbers: Any, stem: str, report: Rep
             unreal = ((text != "") & days.isna()).to_numpy()[codes]
             frame[name] = text.take(codes).array
             judge(
-                name, pd.Series(unreal, index=frame.index), "ngày phải có dạng yyyymmdd và có thật",
+                "date", name, pd.Series(unreal, index=frame.index), "ngày phải có dạng yyyymmdd và có thật",
                 "the date must be a real day written yyyymmdd",
             )  # fmt: skip
         elif name == FACILITY_COLUMN:
             # spreadsheets like to drop the leading zero, and then no rule would find the facility
             judge(
-                name, (frame[name] != "") & ~frame[name].str.fullmatch("[0-9A-Za-z]{5}"),
+                "facility", name, (frame[name] != "") & ~frame[name].str.fullmatch("[0-9A-Za-z]{5}"),
                 "mã cơ sở phải có 5 ký tự (giữ số 0 ở đầu)",
                 "the facility code must have 5 characters (keep the leading zero)",
             )  # fmt: skip
         elif name in layouts.NUMBERS:
             frame[name] = _numbers(frame[name])
             judge(
-                name, (frame[name] != "") & ~frame[name].str.fullmatch(r"[0-9]+(\.[0-9]+)?"),
+                "number", name, (frame[name] != "") & ~frame[name].str.fullmatch(r"[0-9]+(\.[0-9]+)?"),
                 "không phải số, hoặc dấu chấm, phẩy không rõ", "not a number, or its separators can be read two ways",
             )  # fmt: skip
         elif name == "MA" and stem == "icd10":
             judge(
-                name, ~frame[name].str.upper().str.fullmatch(r"[A-Z][0-9]{2}(\.?[0-9]{1,2})?[A-Z]?\s*[*†+]?"),
+                "icd", name, ~frame[name].str.upper().str.fullmatch(r"[A-Z][0-9]{2}(\.?[0-9]{1,2})?[A-Z]?\s*[*†+]?"),
                 "không phải mã ICD-10", "not an ICD-10 code",
             )  # fmt: skip
     keys = [name for name in layouts.KEYS.get(stem, ()) if name in frame]
@@ -499,7 +620,7 @@ def _check(path: Path, frame: pd.DataFrame, numbers: Any, stem: str, report: Rep
         key = layouts.KEYS[stem][0]
         raise _error(path.name, None, key, "thiếu cột", "the column is missing")
     if keys and lenient:
-        judge(keys[-1], (frame[keys] == "").any(axis="columns"), "thiếu mã", "the code is missing")
+        judge("key", keys[-1], (frame[keys] == "").any(axis="columns"), "thiếu mã", "the code is missing")
     return bad.to_numpy()
 
 
@@ -540,16 +661,16 @@ def _doubts(frame: pd.DataFrame, numbers: Any, stem: str, report: Report) -> Non
     near = frame[frame.duplicated(keys or None, keep=False)]
     twice.loc[near.index] = near.duplicated()
     for row in numbers[twice.to_numpy()].tolist():
-        report.warn(row, None, "dòng lặp lại", "the row is there twice")
+        report.warn("twice", row, None, "dòng lặp lại", "the row is there twice")
     if not {"TU_NGAY", "DEN_NGAY"} <= set(frame.columns):
         return
     ends = (frame["DEN_NGAY"] != "") & (frame["DEN_NGAY"] < frame["TU_NGAY"])
     for row in numbers[ends.to_numpy()].tolist():
-        report.warn(row, "DEN_NGAY", "trước TU_NGAY", "before TU_NGAY")
-    keys = [name for name in layouts.SAME_ITEM.get(stem, ()) if name in frame]
+        report.warn("backwards", row, "DEN_NGAY", "trước TU_NGAY", "before TU_NGAY")
+    keys = [name for name in SAME_ITEM.get(stem, ()) if name in frame]
     if not keys:
         return
-    found = overlaps(frame[~twice], keys, [name for name in layouts.PRICES if name in frame])
+    found = overlaps(frame[~twice], keys, [name for name in PRICES if name in frame])
     for row, before, kind in found[["row", "before", "kind"]].itertuples(index=False, name=None):
         where = int(numbers[before])
         if kind == "price":
@@ -559,7 +680,7 @@ def _doubts(frame: pd.DataFrame, numbers: Any, stem: str, report: Report) -> Non
             vi, en = f"trùng thời gian với dòng {where}", f"holds on the same days as row {where}"
         else:
             vi, en = f"có ngày trống sau dòng {where}", f"days without a row after row {where}"
-        report.warn(int(numbers[row]), "TU_NGAY", vi, en)
+        report.warn(kind, int(numbers[row]), "TU_NGAY", vi, en)
 
 
 def _unknown_facilities(frame: pd.DataFrame, facilities: pd.DataFrame | None, report: Report) -> None:
@@ -568,25 +689,69 @@ def _unknown_facilities(frame: pd.DataFrame, facilities: pd.DataFrame | None, re
     unknown = sorted(set(frame[FACILITY_COLUMN]) - set(facilities[FACILITY_COLUMN]) - {""})
     for code in unknown:
         report.warn(
-            None, FACILITY_COLUMN, f"{code} không có trong danh mục cơ sở", f"{code} is not in the list of facilities"
+            "unknown-facility", None, FACILITY_COLUMN, f"{code} không có trong danh mục cơ sở",
+            f"{code} is not in the list of facilities"
         )  # fmt: skip
 
 
-def _refuse(report: Report, row: int | None, column: str | None, vi: str, en: str) -> None:
-    report.refused_rows += 1
-    if len(report.refused) < _SHOWN:
-        report.refused.append({"row": row, "column": column, "vi": vi, "en": en})
+def report_folder(record: Mapping[str, Any]) -> str:
+    """Name of the folder with the report of a load or refusal: when, which table, the first digits of the sha256."""
+    return f"{record['since']:%Y%m%d-%H%M%S}-{record['name']}-{(record['sha256'] or '')[:8]}"
 
 
-def _write_reports(folder: Path, reports: dict[str, Report]) -> None:
+def document(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The report of a load or refusal (Store.reference_records) as page, workbook and JSON show it."""
+    told = dict(record["report"] or {})
+    found = told.get("found", {})
+    names = ("read_rows", "loaded_rows", "refused_rows", "warned", "added_rows", "changed_items", "ended_rows")
+    counts = {name: told.get(name) for name in names}
+    counts |= {
+        "overlaps": found.get("overlap", 0),
+        "price_overlaps": found.get("price", 0),
+        "gaps": found.get("gap", 0),
+    }
+    refused = record["load"] is None
+    return {
+        "schema": REPORT_SCHEMA,
+        "status": "refused" if refused else "loaded",
+        "table": record["name"],
+        "file": told.get("file") or record["file"] or "",
+        "layout": told.get("layout") or record["layout"] or "",
+        "sha256": record["sha256"],
+        "at": record["since"].isoformat(),
+        "actor": record["actor"],
+        "load": record["load"],
+        "error": {"vi": told.get("error_vi"), "en": told.get("error_en")} if refused else None,
+        "counts": counts,
+        "refused": _by_row(told.get("refused", ())),
+        "warnings": _by_row(told.get("warnings", ())),
+    }
+
+
+def _by_row(notes: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(({"code": "", **note} for note in notes), key=lambda note: (note["row"] is None, note["row"] or 0))
+
+
+def _write_reports(folder: Path, reports: dict[str, Report], same: dict[str, list[Path]], store: Store) -> None:
+    """The reports of what was done now, and of files in force where a load that was killed left none."""
+    from claim_pipeline.respond import REPORT, write_reference_report
+
+    out = folder / REPORTS
     try:
-        if reports:
-            folder.mkdir(exist_ok=True)
         for report in reports.values():
-            target = folder / f"{report.file.split(', ')[0]}.txt"
+            out.mkdir(exist_ok=True)
+            target = out / f"{report.file.split(', ')[0]}.txt"
             aside = target.with_name(f".{target.name}.part")
             aside.write_text(report.as_text(), "utf-8")
             os.replace(aside, target)
+        told = {(report.table, report.file) for report in reports.values()}
+        told |= {(table, paths[0].name) for table, paths in same.items()}
+        for table, file in sorted(told):
+            record = next((one for one in store.reference_records(table) if one["file"] == file), None)
+            if record is not None and not (out / report_folder(record) / REPORT).exists():
+                out.mkdir(exist_ok=True)
+                write_reference_report(document(record), out / report_folder(record))
+                log.info("reference data %s: report in %s/%s", table, REPORTS, report_folder(record))
     except OSError as error:  # a folder that only can be read is no reason not to load
         log.warning("reports of reference data could not be written: %s", type(error).__name__)
 

@@ -14,6 +14,8 @@ import re
 import unicodedata
 from collections.abc import Collection
 
+from claim_rules import law
+
 KEYS: dict[str, tuple[str, ...]] = {
     "facilities": ("MA_CSKCB",),
     "cards": ("MA_THE_BHYT",),
@@ -33,19 +35,6 @@ KEYS: dict[str, tuple[str, ...]] = {
 }
 """File stem of the contract -> columns without which a row says nothing: a row that has none of them is refused."""
 
-SAME_ITEM: dict[str, tuple[str, ...]] = {
-    "drugs": ("MA_CSKCB", "MA_THUOC", "SO_DANG_KY", "HAM_LUONG", "MA_DUONG_DUNG", "TT_THAU"),
-    "supplies": ("MA_CSKCB", "MA_VAT_TU", "TT_THAU"),
-    "services": ("MA_CSKCB", "MA_TUONG_DUONG"),
-    "departments": ("MA_CSKCB", "MA_KHOA"),
-    "staff": ("MA_CSKCB", "MA_BAC_SI", "MA_KHOA"),
-    "machines": ("MA_CSKCB", "MA_MAY"),
-    "facilities": ("MA_CSKCB",),
-    "icd10": ("MA",),
-}
-"""What makes two rows of a table the same item, so that they should not hold on the same day."""
-
-PRICES = ("DON_GIA", "DON_GIA_BH")
 COLUMNS: dict[str, tuple[str, ...]] = {
     "facilities": (
         "MA_CSKCB", "TEN_CSKCB", "MA_TINH", "CAP_CMKT", "DIEM", "TUYEN_CU", "HANG", "TU_NGAY", "DEN_NGAY",
@@ -152,6 +141,15 @@ def kind_by_name(stem: str) -> str | None:
     """The file stem that a portal's file name means ("MAU_03", "03_DM", "DM 03"), or None."""
     found = _BY_NAME.search(plain(stem))
     return _BY_NUMBER[int(found[1] or found[2]) - 1] if found else None
+
+
+def first_day_of_icd_list(words: str) -> str | None:
+    """The day (yyyymmdd) from which the ICD-10 list holds whose decision these words name, or None."""
+    text = plain(words)
+    for entry in law.load("icd10_lists")["lists"]:
+        if re.search(entry["named"], text):
+            return str(entry["from"]).replace("-", "")
+    return None
 
 
 def icd_flag(words: str) -> tuple[str, str] | None:

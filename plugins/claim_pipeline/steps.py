@@ -600,14 +600,16 @@ def _validation(row: DeliveryRow) -> dict[str, Any] | None:
     return recorded
 
 
-def load_reference_folder(actor: str, folder: Path | None = None) -> dict[str, int]:
+def load_reference_folder(actor: str, folder: Path | None = None, valid_from: str | None = None) -> dict[str, int]:
     """Reference data from the drop folder (or another, or a single file) into the database; returns rows per file.
 
-    A file that cannot be used is left out and named in a ReferenceDataError after the others are loaded.
+    A file that cannot be used is left out and named in a ReferenceDataError after the others are loaded. valid_from:
+    yyyymmdd, of an ICD-10 annex (see reference.load_folder).
     """
     from claim_pipeline import reference
 
-    return reference.load_folder(folder or settings().reference_folder, _store(), actor)
+    place = folder or settings().reference_folder
+    return reference.load_folder(place, _store(), actor, _archive(), valid_from)
 
 
 def reference_tables(known_at: datetime | None = None) -> dict[str, dict[str, Any]]:
@@ -616,8 +618,14 @@ def reference_tables(known_at: datetime | None = None) -> dict[str, dict[str, An
 
 
 def reference_history(name: str, known_at: datetime | None = None) -> list[dict[str, Any]]:
-    """The loads of one reference table, newest first, as Store.reference_history."""
-    return _store().reference_history(name, known_at)
+    """The loads and refused files of one reference table, newest first, as Store.reference_records, with document
+    (claim_pipeline.reference.document) and folder (name of the report's folder)."""
+    from claim_pipeline import reference
+
+    return [
+        row | {"document": reference.document(row), "folder": reference.report_folder(row)}
+        for row in _store().reference_records(name, known_at)
+    ]
 
 
 def update_statistics() -> dict[str, int]:

@@ -225,6 +225,20 @@ def write_difference(difference: dict[str, Any], folder: Path) -> None:
         path.write_text(json.dumps(difference, ensure_ascii=False, indent=1) + "\n", "utf-8")
 
 
+def write_reference_report(report: dict[str, Any], folder: Path) -> None:
+    """The report of a file of reference data (claim_pipeline.reference) as page, workbook and JSON, that last. Running
+    twice leaves the same files."""
+    from claim_pipeline.respond import reference
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with _aside(folder / PAGE) as path:
+        path.write_text(reference.render_html(report), "utf-8")
+    with _aside(folder / SHEETS) as path:
+        reference.render_xlsx(report, path)
+    with _aside(folder / REPORT) as path:
+        path.write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", "utf-8")
+
+
 def difference_text(difference: dict[str, Any]) -> str:
     """A difference report for a terminal: totals, and the rules that move most."""
     from claim_pipeline.respond.words import money_vi, rule_title

@@ -122,14 +122,13 @@ def write_load(
 def write_refusal(
     connection: psycopg.Connection[Any], name: str, file: str, sha256: str | None, actor: str, report: Mapping[str, Any]
 ) -> bool:
-    """Writes down that a file was not taken, unless that is the last thing known of this table's files; whether it
-    was news."""
+    """Writes down that a file was not taken, unless that was the last that became of it; whether it was news."""
     last = connection.execute(
-        "SELECT file, sha256, report FROM reference_refusal r WHERE name = %s AND NOT EXISTS ("
+        "SELECT sha256, report FROM reference_refusal r WHERE name = %s AND file = %s AND NOT EXISTS ("
         "SELECT FROM reference_in_force f WHERE f.name = r.name AND f.since > r.at) ORDER BY id DESC LIMIT 1",
-        [name],
+        [name, file],
     ).fetchone()
-    if last is not None and last == (file, sha256, report):
+    if last == (sha256, report):
         return False
     connection.execute(
         "INSERT INTO reference_refusal (name, file, sha256, actor, report) VALUES (%s, %s, %s, %s, %s)",

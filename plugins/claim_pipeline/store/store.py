@@ -295,13 +295,13 @@ class Store(Deliveries, Appraisals, Statistics, Validations, Audits):
         source_hashes: Mapping[str, str] | None = None,
         actor: str = "reference",
         sources: Mapping[str, Source] | None = None,
-        refused: Mapping[str, Source] | None = None,
+        refused: Iterable[tuple[str, Source]] = (),
     ) -> dict[str, Loaded]:
         """Puts these tables in force in one transaction, each in place of the whole earlier one; others stay. What was
         known before stays known (`reference`).
 
         source_hashes: sha256 of the file of each table; a table whose hash is in force already is left as it is.
-        sources: the same and more. refused: of files that were not taken, which is written down with their reports.
+        sources: the same and more. refused: table and source of files that were not taken, which is written down.
         """
         from claim_pipeline.store.reference_rows import Source, put_in_force, write_load, write_refusal
 
@@ -313,7 +313,7 @@ class Store(Deliveries, Appraisals, Statistics, Validations, Audits):
             for name, frame in reference.items():
                 source = (sources or {}).get(name) or Source(hashes.get(name))
                 loaded[name] = write_load(driver, name, frame, source, actor)
-            for name, source in (refused or {}).items():
+            for name, source in refused:
                 write_refusal(driver, name, source.file or name, source.sha256, actor, source.report or {})
             faults.point("reference:written")
             new = {name: table.load for name, table in loaded.items() if table.load is not None}
@@ -406,6 +406,20 @@ class Store(Deliveries, Appraisals, Statistics, Validations, Audits):
         with self._engine.connect() as connection:
             rows = connection.execute(query, {"name": name, "at": _aware(known_at)}).mappings()
             return [{**row, "since": local(row["since"])} for row in rows]
+
+    def reference_records(self, name: str, known_at: dt.datetime | None = None) -> list[dict[str, Any]]:
+        """The loads of a table and the files that were refused up to a moment (None: now), newest first: as
+        `reference_history`, with name; of a refused file load is None and since when that was."""
+        query = text("""
+            SELECT at AS since, sha256, actor, file, report FROM reference_refusal
+            WHERE name = :name AND (CAST(:at AS timestamptz) IS NULL OR at <= :at)
+        """)
+        nothing = {"load": None, "kept": False, "rows": None, "layout": None, "added": None, "ended": None}
+        with self._engine.connect() as connection:
+            rows = connection.execute(query, {"name": name, "at": _aware(known_at)}).mappings()
+            refused = [{**nothing, **row, "since": local(row["since"])} for row in rows]
+        found = [{"name": name, **row} for row in [*self.reference_history(name, known_at), *refused]]
+        return sorted(found, key=lambda row: row["since"], reverse=True)
 
     # --- within a transaction
 

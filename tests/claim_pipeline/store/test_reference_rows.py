@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -13,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 import psycopg
 import pytest
+import python_calamine
 from alembic import command
 from alembic.config import Config
 from hypothesis import HealthCheck, given, settings
@@ -20,6 +23,7 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
 from claim_pipeline import reference
+from claim_pipeline.archive import Archive
 from claim_pipeline.errors import OperatorError, ReferenceDataError
 from claim_pipeline.store import migrations, open_store, reference_rows
 
@@ -267,9 +271,12 @@ def test_what_became_of_a_file_is_kept_with_its_load_and_written_beside_it(store
     (load,) = store.reference_history("drugs")
     report = load["report"]
     assert (load["file"], load["layout"], load["rows"], report["refused_rows"]) == ("export.csv", "portal", 2, 1)
-    assert [note["en"] for note in report["warnings"]] == ["27002 is not in the list of facilities"]
+    told = [(note["column"], note["en"]) for note in report["warnings"]]
+    assert told[0] == ("MA_CSKCB", "27002 is not in the list of facilities")
+    [lacks] = [words for column, words in told if column == "TYLE_TT_BH"]
+    assert "RATE-001" in lacks
     assert store.reference()["drugs"]["TU_NGAY"].tolist() == ["20260101", ""]
-    written = sorted(path.name for path in (tmp_path / "reports").iterdir())
+    written = sorted(path.name for path in (tmp_path / "reports").glob("*.txt"))
     assert written == ["export.csv.txt", "facilities.csv.txt", "holidays.csv.txt"]
     assert "dòng 4 · row 4, DON_GIA: không phải số" in (tmp_path / "reports/export.csv.txt").read_text("utf-8")
     refused = (tmp_path / "reports/holidays.csv.txt").read_text("utf-8")
@@ -280,6 +287,82 @@ def test_what_became_of_a_file_is_kept_with_its_load_and_written_beside_it(store
     (tmp_path / "what.csv").write_text("A\n1\n", "utf-8")
     with pytest.raises(ReferenceDataError, match="not known which table"):
         reference.load_folder(tmp_path / "what.csv", store)
+
+
+def test_each_load_and_each_refused_file_has_a_report_for_officers_and_its_bytes_are_kept(store, tmp_path):
+    folder, archive = tmp_path / "drop", Archive(str(tmp_path / "archive"))
+    folder.mkdir()
+    head = "MA_CSKCB,MA_THUOC,DON_GIA,TU_NGAY,DEN_NGAY\n"
+    first = (
+        head + "27001,1,5,20260101,20260630\n27001,1,7,20260601,\n27001,2,5,20260101,20260131\n27001,2,5,20260301,\n"
+    )
+    (folder / "drugs.csv").write_text(first + "27001,3,x,20260101,\n", "utf-8")
+    (folder / "holidays.csv").write_text("NGAY\nTết\n", "utf-8")
+    for _ in range(2):  # the second time nothing is new
+        with pytest.raises(ReferenceDataError, match="holidays"):
+            reference.load_folder(folder, store, "ann", archive)
+    [drugs], [holidays] = store.reference_records("drugs"), store.reference_records("holidays")
+    folders = sorted(path for path in (folder / "reports").iterdir() if path.is_dir())
+    assert [path.name for path in folders] == sorted(map(reference.report_folder, (drugs, holidays)))
+    place = folder / "reports" / reference.report_folder(drugs)
+    told = json.loads((place / "report.json").read_text("utf-8"))
+    assert told["counts"] == {
+        "read_rows": 5, "loaded_rows": 4, "refused_rows": 1, "warned": told["counts"]["warned"], "added_rows": 4,
+        "changed_items": 0, "ended_rows": 0, "overlaps": 0, "price_overlaps": 1, "gaps": 1,
+    }  # fmt: skip
+    assert (told["status"], told["actor"], told["sha256"], told["load"]) == (
+        "loaded", "ann", drugs["sha256"], drugs["load"],
+    )  # fmt: skip
+    page = (place / "report.html").read_text("utf-8")
+    for words in (
+        "Thuốc (03/DM)", "không phải số, hoặc dấu chấm", "Ghi số không có dấu ngăn", "Chốt ngày kết thúc của giá cũ",
+        "holds on the same days as row 2, with another price",
+    ):  # fmt: skip
+        assert words in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+    sheets = python_calamine.CalamineWorkbook.from_path(str(place / "report.xlsx"))
+    assert sheets.sheet_names == ["Tổng hợp", "Dòng bị từ chối", "Cảnh báo"]
+    assert sheets.get_sheet_by_name("Dòng bị từ chối").to_python()[1][:2] == [6.0, "DON_GIA"]
+    refused = folder / "reports" / reference.report_folder(holidays)
+    assert json.loads((refused / "report.json").read_text("utf-8"))["status"] == "refused"
+    assert "Tệp không được nhận" in (refused / "report.html").read_text("utf-8")
+    assert archive.open(archive.key(holidays["sha256"])).read() == (folder / "holidays.csv").read_bytes()
+    assert archive.open(archive.key(drugs["sha256"])).read() == (folder / "drugs.csv").read_bytes()
+    # a load that was killed before its report was written has it after the next; what changed is told
+    (folder / "holidays.csv").write_text("NGAY\n20260101\n", "utf-8")
+    shutil.rmtree(place)
+    reference.load_folder(folder, store, "ben", archive)
+    assert (place / "report.html").read_text("utf-8") == page
+    (folder / "drugs.csv").write_text(first.replace("27001,1,7", "27001,1,8") + "27001,4,5,20260101,\n", "utf-8")
+    reference.load_folder(folder, store, "ben", archive)
+    newest = reference.document(store.reference_records("drugs")[0])["counts"]
+    assert (newest["added_rows"], newest["changed_items"], newest["ended_rows"]) == (2, 1, 1)
+
+
+def test_lists_of_diseases_without_dates_follow_each_other(store, tmp_path):
+    def annex(name: str, code: str) -> Path:
+        path = tmp_path / name
+        path.write_text(f"STT,MÃ BỆNH,TÊN BỆNH\n1,A00,Tả\n2,{code},x\n", "utf-8")
+        return path
+
+    def held() -> set[tuple[str, ...]]:
+        return set(map(tuple, store.reference()["icd10"][["MA", "TU_NGAY", "DEN_NGAY"]].to_numpy().tolist()))
+
+    old = {("A00", "20201028", "20260630"), ("B01", "20201028", "20260630")}
+    new = {("A00", "20260701", ""), ("C01", "20260701", "")}
+    reference.load_folder(annex("TT 06-2026.csv", "C01"), store)
+    assert held() == new
+    told = store.reference_history("icd10")[0]["report"]["warnings"]
+    assert "there is no ICD-10 list" in told[0]["en"]
+    reference.load_folder(annex("QD4469 phu luc.csv", "B01"), store)
+    assert held() == old | new
+    reference.load_folder(annex("TT 06-2026.csv", "C02"), store)  # corrected
+    assert held() == old | {("A00", "20260701", ""), ("C02", "20260701", "")}
+    # a list whose name says nothing: the officer says from when
+    reference.load_folder(annex("danh muc.csv", "D01"), store, valid_from="20270101")
+    assert ("A00", "20260701", "20261231") in held()
+    assert ("D01", "20270101", "") in held()
+    assert len(held()) == 6
 
 
 @pytest.mark.parametrize("point", ["reference:written", "reference:in-force"])
