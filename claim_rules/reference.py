@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from claim_rules import law, money
 from claim_rules.frames import stripped
 
 Reference = Mapping[str, pd.DataFrame]
@@ -26,7 +27,8 @@ SAME_ITEM: dict[str, tuple[str, ...]] = {
 }
 """What makes two rows of a table the same item, so that they should not hold on the same day."""
 
-PRICES = ("DON_GIA", "DON_GIA_BH")
+PRICES = ("DON_GIA_BH", "DON_GIA")
+"""Columns of prices, the one that counts first."""
 
 LOOKED_UP = {
     "cards": "MA_THE_BHYT", "copayments": "MA_THE_BHYT",
@@ -82,18 +84,28 @@ def rows_on(wanted: pd.DataFrame, entries: pd.DataFrame, keys: Mapping[str, str]
     return out
 
 
-def overlaps(entries: pd.DataFrame, keys: Sequence[str], prices: Sequence[str]) -> pd.DataFrame:
+def listed_price(entries: pd.DataFrame) -> pd.Series:
+    """What a row of a catalogue allows: DON_GIA_BH, where that is empty or absent DON_GIA (Int64, 1/1000 đồng)."""
+    price = pd.Series(pd.NA, index=entries.index, dtype="Int64")
+    for column in PRICES:
+        if column in entries:
+            price = price.fillna(money.parse(entries[column].fillna("").str.strip(), money.PRICE_DECIMALS))
+    return price
+
+
+def overlaps(entries: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     """Neighbours in time among the rows of the same key (bounds inclusive) that hold on the same day, or leave days
     between them that no row of the key covers.
 
-    entries: text columns `keys`, `prices`, TU_NGAY, DEN_NGAY (blank: open). Returns a frame of row and before (the
-    index of each), kind: "price" (they overlap and differ in a price), "overlap" or "gap". Rows that end before they
-    start are passed over; `before` is the row that lasts longest of those that start earlier.
+    entries: text columns `keys`, TU_NGAY, DEN_NGAY (blank: open), and prices. Returns a frame of row and before (the
+    index of each), kind: "price" (they overlap and their `listed_price` differs by more than the tolerance of unit
+    prices), "overlap" or "gap", and for those that overlap TU_NGAY and DEN_NGAY of the days on which both hold. Rows
+    that end before they start are passed over; `before` is the row that lasts longest of those that start earlier.
     """
     frame = pd.DataFrame({"key": entries.groupby(list(keys), dropna=False).ngroup()}, index=entries.index)
     frame["first"] = stripped(entries["TU_NGAY"])
     frame["last"] = stripped(entries["DEN_NGAY"]).replace("", OPEN_END)
-    frame["price"] = entries.groupby(list(prices), dropna=False).ngroup() if len(prices) else 0
+    price = listed_price(entries)
     frame = frame[frame["first"] <= frame["last"]].sort_values(["key", "first", "last"], kind="stable")
     frame["row"] = frame.index
     # of the rows before, the one that lasts longest: where the greatest last day so far was first reached
@@ -106,7 +118,8 @@ def overlaps(entries: pd.DataFrame, keys: Sequence[str], prices: Sequence[str]) 
     other = frame.loc[pairs["before"]]
     before_last = other["last"].to_numpy()
     together = pairs["first"].to_numpy() <= before_last
-    differ = pairs["price"].to_numpy() != other["price"].to_numpy()
+    mine, theirs = (price.loc[rows].fillna(-1).to_numpy("int64") for rows in (pairs["row"], pairs["before"]))
+    differ = np.abs(mine - theirs) > int(law.load("tolerance")["unit_price"]["value"])
     ended = pd.to_datetime(pd.Series(before_last, index=pairs.index), format="%Y%m%d", errors="coerce")
     starts = pd.to_datetime(pairs["first"], format="%Y%m%d", errors="coerce")
     gap = (starts - ended).dt.days.gt(1).to_numpy()
@@ -114,4 +127,7 @@ def overlaps(entries: pd.DataFrame, keys: Sequence[str], prices: Sequence[str]) 
     kind[gap & ~together] = "gap"
     kind[together] = "overlap"
     kind[together & differ] = "price"
-    return pairs.assign(kind=kind).loc[kind != "", ["row", "before", "kind"]].reset_index(drop=True)
+    until = pd.Series(np.minimum(pairs["end"].to_numpy(), other["end"].to_numpy()), index=pairs.index).astype("str")
+    days = {"TU_NGAY": pairs["first"].where(together, ""), "DEN_NGAY": until.replace(OPEN_END, "").where(together, "")}
+    columns = ["row", "before", "kind", *days]
+    return pairs.assign(kind=kind, **days).loc[kind != "", columns].reset_index(drop=True)

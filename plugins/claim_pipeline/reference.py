@@ -24,7 +24,7 @@ import pyarrow.csv as pacsv
 
 from claim_pipeline import reference_layouts as layouts
 from claim_pipeline.errors import ReferenceDataError
-from claim_rules.reference import PRICES, SAME_ITEM, overlaps
+from claim_rules.reference import SAME_ITEM, overlaps
 
 if TYPE_CHECKING:
     from claim_pipeline.archive import Archive
@@ -605,9 +605,9 @@ def _check(path: Path, frame: pd.DataFrame, numbers: Any, stem: str, report: Rep
                 "the facility code must have 5 characters (keep the leading zero)",
             )  # fmt: skip
         elif name in layouts.NUMBERS:
-            frame[name] = _numbers(frame[name])
+            frame[name], unclear = _numbers(frame[name], exported=report.layout != "contract")
             judge(
-                "number", name, (frame[name] != "") & ~frame[name].str.fullmatch(r"[0-9]+(\.[0-9]+)?"),
+                "number", name, (frame[name] != "") & ~frame[name].str.fullmatch(r"[0-9]+(\.[0-9]+)?") | unclear,
                 "không phải số, hoặc dấu chấm, phẩy không rõ", "not a number, or its separators can be read two ways",
             )  # fmt: skip
         elif name == "MA" and stem == "icd10":
@@ -639,17 +639,21 @@ def _dates(text: pd.Series) -> pd.Series:
     return told.fillna(text).astype("str")
 
 
-def _numbers(text: pd.Series) -> pd.Series:
-    """Numbers without separators of thousands. Which separator a column uses is told by the numbers in it that can be
-    read one way only; what then still can be read two ways stays as it is, and is refused (1,234)."""
+def _numbers(text: pd.Series, *, exported: bool) -> tuple[pd.Series, pd.Series]:
+    """Numbers without separators of thousands, and which are unclear. Which separator a column uses is told by the
+    numbers in it that can be read one way only; what then still can be read two ways (1,234; in an export, where
+    nobody promised a decimal point, 1.234 too) is unclear."""
     out = text.str.replace(" ", "", regex=False).str.replace("\xa0", "", regex=False)
+    nothing = pd.Series(False, index=text.index)
     dots = out.str.fullmatch(r"[0-9]{1,3}(\.[0-9]{3}){2,}(,[0-9]+)?|[0-9]{1,3}(\.[0-9]{3})+,[0-9]+|[0-9]{4,},[0-9]+")
     commas = out.str.fullmatch(r"[0-9]{1,3}(,[0-9]{3}){2,}(\.[0-9]+)?|[0-9]{1,3}(,[0-9]{3})+\.[0-9]+")
     if dots.any() and not commas.any():
-        return out.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
+        return out.str.replace(".", "", regex=False).str.replace(",", ".", regex=False), nothing
     if commas.any() and not dots.any():
-        return out.str.replace(",", "", regex=False)
-    return out.str.replace(r"^([0-9]+),([0-9]{1,2}|[0-9]{4,})$", r"\1.\2", regex=True)
+        return out.str.replace(",", "", regex=False), nothing
+    points = out.str.fullmatch(r"[0-9]{4,}\.[0-9]+|[0-9]+\.([0-9]{1,2}|[0-9]{4,})")
+    unclear = out.str.fullmatch(r"[1-9][0-9]{0,2}\.[0-9]{3}") if exported and not points.any() else nothing
+    return out.str.replace(r"^([0-9]+),([0-9]{1,2}|[0-9]{4,})$", r"\1.\2", regex=True), unclear
 
 
 def _doubts(frame: pd.DataFrame, numbers: Any, stem: str, report: Report) -> None:
@@ -670,7 +674,7 @@ def _doubts(frame: pd.DataFrame, numbers: Any, stem: str, report: Report) -> Non
     keys = [name for name in SAME_ITEM.get(stem, ()) if name in frame]
     if not keys:
         return
-    found = overlaps(frame[~twice], keys, [name for name in PRICES if name in frame])
+    found = overlaps(frame[~twice], keys)
     for row, before, kind in found[["row", "before", "kind"]].itertuples(index=False, name=None):
         where = int(numbers[before])
         if kind == "price":

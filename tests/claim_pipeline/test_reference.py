@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import tempfile
+import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -13,8 +15,13 @@ import xlsxwriter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from claim_pipeline import extract, transform
+from claim_pipeline import reference_layouts as layouts
 from claim_pipeline.errors import ReferenceDataError
 from claim_pipeline.reference import Report, read_folder, source_hashes
+from claim_pipeline.workspace import Delivery, Workspace
+from claim_rules import engine
+from claim_simulator import simulate
 
 DRUGS = "MA_THUOC,TEN_THUOC,DON_GIA,MA_CSKCB,TU_NGAY,DEN_NGAY\n"
 
@@ -256,3 +263,139 @@ def test_a_file_of_another_table_under_a_name_of_the_contract_is_refused(tmp_pat
     write(tmp_path, "drugs.csv", "MA_VAT_TU,TEN_VAT_TU,MA_CSKCB\n")
     with pytest.raises(ReferenceDataError, match="headers are those of supplies"):
         read_folder(tmp_path)
+
+
+# --- odd files
+
+
+def test_utf_16_is_read_and_an_older_encoding_or_a_spreadsheet_named_csv_is_refused_in_words(tmp_path):
+    write(tmp_path, "drugs.csv", DRUGS.replace(",", "\t") + "1\tThuốc\t5\t27001\t20250101\t\n", "utf-16")
+    assert read_folder(tmp_path)["drugs"]["TEN_THUOC"].tolist() == ["Thuốc"]
+    (tmp_path / "drugs.csv").write_bytes(DRUGS.encode() + "1,Thu\xb8c,5,27001,,\n".encode("latin-1"))  # TCVN3
+    with pytest.raises(ReferenceDataError) as raised:
+        read_folder(tmp_path)
+    assert "dòng 2: không phải mã UTF-8 (có thể là TCVN3" in raised.value.message_vi
+    workbook(tmp_path / "a.xlsx", ("x", [["MA_THUOC"]]))
+    (tmp_path / "a.xlsx").rename(tmp_path / "drugs.csv")
+    with pytest.raises(ReferenceDataError, match="not CSV text"):
+        read_folder(tmp_path)
+
+
+def test_letters_and_marks_one_by_one_are_the_same_words(tmp_path):
+    header, name = (unicodedata.normalize("NFD", text) for text in ("MÃ BỆNH,TÊN BỆNH", "Tả"))
+    write(tmp_path, "icd10.csv", f"{header}\nA00,{name}\n")
+    icd = read_folder(tmp_path)["icd10"]
+    assert icd[["MA", "TEN"]].to_numpy().tolist() == [["A00", "Tả"]]
+
+
+def test_a_sheet_with_titles_merged_cells_text_numbers_and_empty_rows_at_its_end(tmp_path):
+    with xlsxwriter.Workbook(tmp_path / "MAU_05 thang 7.xlsx") as book:
+        sheet = book.add_worksheet()
+        sheet.merge_range(0, 0, 0, 5, "DANH MỤC DỊCH VỤ KỸ THUẬT")
+        sheet.merge_range(1, 0, 1, 5, "Đơn vị: Bệnh viện mẫu")
+        header = ["STT", "MA_TUONG_DUONG", "TEN_DVKT_PHEDUYET", "DON_GIA", "MA_CSKCB", "TUNGAY", "DENNGAY"]
+        sheet.write_row(3, 0, header)
+        sheet.write_row(4, 0, ["1", "02.1896", "Khám", "50600", "01001", "1/7/2026", ""])
+        sheet.write_datetime(5, 5, dt.datetime(2026, 7, 1), book.add_format({"num_format": "dd/mm/yyyy"}))
+        sheet.write_row(5, 0, ["2", "22.0120.1370", "Xét nghiệm", 70000, "01001"])
+        for row in range(6, 12):
+            sheet.write_blank(row, 0, None, book.add_format({"border": 1}))
+    reports: dict[str, Report] = {}
+    services = read_folder(tmp_path, reports=reports)["services"]
+    names = ["MA_TUONG_DUONG", "DON_GIA", "MA_CSKCB", "TU_NGAY", "DEN_NGAY"]
+    assert services[names].to_numpy().tolist() == [
+        ["02.1896", "50600", "01001", "20260701", ""], ["22.0120.1370", "70000", "01001", "20260701", ""],
+    ]  # fmt: skip
+    assert (reports["services"].read_rows, reports["services"].refused_rows) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("prices", "read"),
+    [
+        # fifty thousand six hundred, or fifty and six tenths? the other prices tell, or nobody does
+        (["50.600", "70000", "1"], ["70000", "1"]),
+        (["50.600", "1.234.567", "1"], ["50600", "1234567", "1"]),
+        (["50.600", "1234.5", "1"], ["50.600", "1234.5", "1"]),
+    ],
+)
+def test_a_point_in_the_prices_of_an_export_is_read_as_the_others_tell(tmp_path, prices, read):
+    rows = [f"{price},a,b,t,27001" for price in prices]
+    write(tmp_path, "thuoc.csv", "\n".join(["DON_GIA,MA_THUOC,TEN_THUOC,TT_THAU,MA_CSKCB", *rows]) + "\n")
+    reports: dict[str, Report] = {}
+    assert read_folder(tmp_path, reports=reports)["drugs"]["DON_GIA"].tolist() == read
+    assert reports["drugs"].refused_rows == 3 - len(read)
+
+
+def test_a_column_that_is_there_twice_is_refused_where_it_says_two_things(tmp_path):
+    head = "STT,MA_THUOC,TEN_THUOC,TT_THAU,DON_GIA,DON_GIA,MA_CSKCB\n"
+    write(tmp_path, "03_DM.csv", head + "1,a,b,t,5,5,27001\n")
+    assert read_folder(tmp_path)["drugs"]["DON_GIA"].tolist() == ["5"]
+    write(tmp_path, "03_DM.csv", head + "1,a,b,t,5,6,27001\n")
+    with pytest.raises(ReferenceDataError, match="row 1, column DON_GIA: a column twice, not the same"):
+        read_folder(tmp_path)
+    write(tmp_path, "03_DM.csv", "MA_THUOC,TU_NGAY,TUNGAY\n")  # under its name alone
+    (tmp_path / "03_DM.csv").rename(tmp_path / "drugs.csv")
+    with pytest.raises(ReferenceDataError, match="row 1, column TU_NGAY: the column name is repeated"):
+        read_folder(tmp_path)
+
+
+def test_a_header_below_titles_is_found_though_a_column_is_missing(tmp_path):
+    write(tmp_path, "drugs.csv", "DANH MỤC THUỐC,,\n,,\nMA_THUOC,DON_GIA,TUNGAY\n40.1,5,01/02/2026\n")
+    drugs = read_folder(tmp_path)["drugs"]
+    assert drugs.to_dict("records") == [{"MA_THUOC": "40.1", "DON_GIA": "5", "TU_NGAY": "20260201"}]
+    write(tmp_path, "drugs.csv", "DANH MỤC THUỐC,,\nTEN_THUOC,DON_GIA,TUNGAY\nb,5,01/02/2026\n")
+    with pytest.raises(ReferenceDataError, match="column MA_THUOC: the column is missing"):
+        read_folder(tmp_path)
+
+
+# --- what is missing
+
+
+@pytest.fixture(scope="module")
+def appraised(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., engine.Appraisal]:
+    """Appraises a few simulated claims with some columns of the contract's files left out."""
+    out = tmp_path_factory.mktemp("hospital")
+    simulate(facilities=1, claims=8, month="202607", fault_rate=0.5, seed=3, out=out)
+    whole = read_folder(out / "reference")
+    assert all(set(columns) <= set(whole[name]) for name, columns in layouts.COLUMNS.items())
+    ws = Workspace(out / "work")
+    ws.source.symlink_to(next((out / "inbox").glob("*/*")))
+    ws.delivery = Delivery(file="a.xml", sha256="0" * 64)
+    extract.run(ws)
+    transform.run(ws)
+    tables = ws.read_tables()
+
+    def run(files: set[str] | None = None, columns: set[tuple[str, str]] | None = None) -> engine.Appraisal:
+        left = {
+            name: frame.drop(columns=[column for table, column in columns or () if table == name])
+            for name, frame in whole.items()
+            if name not in (files or ())
+        }
+        return engine.run(tables, left, received_day="20260810", receipt=True)
+
+    return run
+
+
+def test_without_a_file_or_a_column_rules_say_what_they_need_and_no_other_changes(appraised):
+    complete = appraised()
+    assert complete.failed == []
+    before = complete.findings.groupby("rule").size()
+    # one column of every file at a time: as many runs as the widest file has columns
+    width = max(map(len, layouts.COLUMNS.values()))
+    without: list[tuple[set[str], set[tuple[str, str]]]] = [({name}, set()) for name in layouts.COLUMNS]
+    without += [
+        (set(), {(name, columns[place]) for name, columns in layouts.COLUMNS.items() if place < len(columns)})
+        for place in range(width)
+    ]
+    for files, columns in without:
+        found = appraised(files, columns)
+        assert found.failed == [], (files, columns)
+        told = {entry["rule"]: entry["needs"] for entry in found.skipped if entry not in complete.skipped}
+        assert set(complete.rules_run) - set(found.rules_run) <= set(told)
+        for needs in told.values():
+            file, _, lacking = needs.partition(".csv")
+            assert file in files or {(file, name.strip()) for name in lacking.strip(": ").split(",")} <= columns
+        after = found.findings.groupby("rule").size()
+        changed = {rule for rule in {*before.index, *after.index} if before.get(rule, 0) != after.get(rule, 0)}
+        # without a list of diseases that one built in is used, and only warns
+        assert changed - {"CLIN-001"} <= set(told), (files, columns)
