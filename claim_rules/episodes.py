@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from claim_rules import law
+from claim_rules.benefit.amounts import full_price_amount
 from claim_rules.lines import ClaimLines
 
 VISITS, PERSONS, LINES, ORDER = "visits", "persons", "lines", "order"
@@ -29,10 +30,17 @@ VISIT_TEXTS = (
 LINE_TEXTS = ("table", "code", "NGAY_YL", "MA_HIEU_SP")
 """What is kept of the lines of an earlier claim; code: MA_THUOC, MA_DICH_VU or MA_VAT_TU."""
 
+COSTS = ("in_scope", "full_price")
+"""Amounts of a visit (claim_rules.options, small_visit_base) that are kept beside VISIT_TEXTS; int64 1/100 đồng."""
+
 NO_PERSON = 500
 """A number that more visits than this bear stands for no person (a placeholder that many records share)."""
 
+NEAR_DAYS = 2
+"""Visits of one person further apart are not held beside one another, whichever delivery brings them."""
+
 _MINUTE_TEXT = r"[0-9]{12}"
+_DAY = 24 * 60
 
 
 def person_keys(visits: pd.DataFrame) -> pd.DataFrame:
@@ -51,6 +59,24 @@ def person_keys(visits: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def repeated(visits: pd.DataFrame) -> pd.Series:
+    """Which claims of a delivery an earlier HOSO of it brought already (bool, aligned).
+
+    visits: MA_CSKCB and MA_LK, in the order of the claims.
+    """
+    return (visits["MA_LK"] != "") & visits[["MA_CSKCB", "MA_LK"]].duplicated()
+
+
+def standing(visits: pd.DataFrame, history: Mapping[str, pd.DataFrame]) -> pd.Series:
+    """Which claims of a delivery others are held against (bool, aligned): not one that is repeated in it, nor one that
+    a later delivery has replaced (ORDER, replaced "1")."""
+    stands = ~repeated(visits)
+    if ORDER in history and "replaced" in history[ORDER]:
+        told = history[ORDER]
+        stands &= ~visits.index.isin(told.loc[told["replaced"] == "1", "claim"])
+    return stands
+
+
 def line_codes(lines: pd.DataFrame) -> pd.Series:
     """The code of each line: MA_THUOC, MA_DICH_VU, else MA_VAT_TU (str, aligned)."""
     code = lines["MA_THUOC"].where(lines["table"] == "XML2", lines["MA_DICH_VU"])
@@ -63,9 +89,11 @@ class Episodes:
 
     visits: index id (own: position of the claim; other: below 0), VISIT_TEXTS, `own` (bool), `order` (int64: rises
     with the first receipt of the claim, which a new version does not change), `start`, `stay`, `end` (minutes since an
-    epoch, float, NA where it is no time), `inpatient` (bool).
-    pairs: frame (left, right) of ids of one person's visits: left of this delivery, right any other claim (another
-    MA_CSKCB or MA_LK). lines: id, LINE_TEXTS, of the others that stand in a pair and of all own.
+    epoch, float, NA where it is no time), `inpatient` (bool), `stands` (bool), COSTS (Int64; of other claims, NA where
+    they are not known).
+    pairs: frame (left, right) of ids of one person's visits at most NEAR_DAYS apart: left of this delivery, right any
+    other standing claim (another MA_CSKCB or MA_LK). lines: id, LINE_TEXTS, of the others that stand in a pair and of
+    all own.
     """
 
     visits: pd.DataFrame
@@ -85,24 +113,26 @@ class Episodes:
 def build(claims: ClaimLines, history: Mapping[str, pd.DataFrame]) -> Episodes:
     """Visits of a delivery and, where they are known, other standing claims of the same persons.
 
-    history: VISITS (id int64 from 0, VISIT_TEXTS, `received` int64: rises with the first receipt of the claim), PERSONS
-    (id, key), LINES (id, LINE_TEXTS) and ORDER (claim, `received` by the same measure, of the delivery's own claims;
-    without it they count as 1, 2, ...).
+    history: VISITS (id int64 from 0, VISIT_TEXTS, `received` int64: rises with the first receipt of the claim; COSTS
+    where they are known), PERSONS (id, key), LINES (id, LINE_TEXTS) and ORDER (claim, `received` by the same measure,
+    of the delivery's own claims; without it they count as 1, 2, ...; replaced: see `standing`).
     """
     own = claims.visits.reindex(columns=list(VISIT_TEXTS)).copy()
     own["MA_CSKCB"] = claims.visits["facility"].where(claims.visits["facility"] != "", own["MA_CSKCB"])
     own["own"] = True
-    own["order"] = np.arange(1, len(own) + 1)
-    if ORDER in history:
-        own["order"] = history[ORDER].set_index("claim")["received"].reindex(own.index).fillna(own["order"])
-    own["order"] = own["order"].astype("int64")
+    own["stands"] = standing(claims.visits, history)
+    own["order"] = orders(claims.visits, history)
+    for name in COSTS:
+        own[name] = pd.Series(pd.NA, index=own.index, dtype="Int64")
     parts, keys, lines = [own], [person_keys(claims.visits)], [_own_lines(claims)]
     if VISITS in history:
         other = history[VISITS].copy()
         other.index = pd.Index(-1 - other["id"], name="claim")
         other["own"] = False
+        other["stands"] = True
         other["order"] = other["received"].astype("int64")
-        parts.append(other[[*VISIT_TEXTS, "own", "order"]])
+        other = other.reindex(columns=[*VISIT_TEXTS, "own", "stands", "order", *COSTS])
+        parts.append(other.astype(dict.fromkeys(COSTS, "Int64")))
         keys.append(history[PERSONS].assign(id=-1 - history[PERSONS]["id"]))
         lines.append(history[LINES].assign(id=-1 - history[LINES]["id"]))
     visits = pd.concat(parts)
@@ -112,6 +142,21 @@ def build(claims: ClaimLines, history: Mapping[str, pd.DataFrame]) -> Episodes:
     visits["stay"] = admitted.where(admitted.notna(), visits["start"])
     visits["inpatient"] = visits["MA_LOAI_KCB"].isin(law.load("inpatient")["codes"])
     return Episodes(visits, _pairs(visits, pd.concat(keys, ignore_index=True)), pd.concat(lines, ignore_index=True))
+
+
+def visit_costs(claims: ClaimLines) -> pd.DataFrame:
+    """What the 15 % test may look at: claim and COSTS (int64 1/100 đồng), of every claim of a delivery."""
+    full = full_price_amount(claims).groupby(claims.lines["claim"]).sum().reindex(claims.visits.index, fill_value=0)
+    sums = {"in_scope": claims.sums("THANH_TIEN_BH"), "full_price": full}
+    return pd.DataFrame({"claim": claims.visits.index} | {name: sums[name].astype("int64").array for name in COSTS})
+
+
+def orders(visits: pd.DataFrame, history: Mapping[str, pd.DataFrame]) -> pd.Series:
+    """When each claim of a delivery was first received, by the measure of the history (int64, index of visits)."""
+    order = pd.Series(np.arange(1, len(visits) + 1), index=visits.index, dtype="int64")
+    if ORDER in history:
+        order = history[ORDER].set_index("claim")["received"].reindex(visits.index).fillna(order)
+    return order.astype("int64")
 
 
 def _own_lines(claims: ClaimLines) -> pd.DataFrame:
@@ -129,13 +174,17 @@ def _minutes(text: pd.Series) -> pd.Series:
 
 def _pairs(visits: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFrame:
     keys = keys[keys["id"].isin(visits.index)]
+    stands = visits["stands"]
     borne = keys.groupby("key")["id"].transform("size")
     keys = keys[(borne > 1) & (borne <= NO_PERSON)]
-    both = keys[keys["id"] >= 0].merge(keys, on="key", suffixes=("_left", "_right"))
+    right = keys[keys["id"].map(stands).astype("bool")]
+    both = keys[keys["id"] >= 0].merge(right, on="key", suffixes=("_left", "_right"))
     pairs = both[["id_left", "id_right"]].drop_duplicates(ignore_index=True)
     pairs.columns = pd.Index(["left", "right"])
     same = pd.Series(True, index=pairs.index)
     for name in ("MA_CSKCB", "MA_LK"):
         same &= pairs["left"].map(visits[name]) == pairs["right"].map(visits[name])
     same &= pairs["left"].map(visits["MA_LK"]) != ""
-    return pairs[~same & (pairs["left"] != pairs["right"])].reset_index(drop=True)
+    near = pairs["right"].map(visits["start"]) <= pairs["left"].map(visits["end"]) + NEAR_DAYS * _DAY
+    near &= pairs["left"].map(visits["start"]) <= pairs["right"].map(visits["end"]) + NEAR_DAYS * _DAY
+    return pairs[near & ~same & (pairs["left"] != pairs["right"])].reset_index(drop=True)

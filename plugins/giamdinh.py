@@ -625,6 +625,50 @@ def docs_build(
     raise typer.Exit(1 if counts["failed"] else 0)
 
 
+history = typer.Typer(help="Hồ sơ khác trong kho. Other claims in the store, for the rules that compare claims.")
+app.add_typer(history, name="history")
+
+
+@history.callback()
+def _history() -> None:
+    """Keeps `rebuild` a command of its own name."""
+
+
+@history.command("rebuild")
+def history_rebuild(
+    appraise: Annotated[
+        bool, typer.Option("--appraise", help="Giám định lại các lô bị ảnh hưởng · appraise again what it affects")
+    ] = False,
+    at_most: Annotated[int | None, typer.Option(min=1, help="Số lô tối đa lần này · deliveries at most")] = None,
+) -> None:
+    """Bổ sung bảng visit cho hồ sơ do bản cũ ghi. Fills the visit tables for claims that an older version recorded.
+
+    From the archived bytes, delivery by delivery; may be stopped and run again. Exit: 0 done, 1 some could not be done
+    or are left, 2 nothing could."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from claim_pipeline import steps
+
+    try:
+        with Progress(console=Console(stderr=True)) as bar:
+            task = bar.add_task("visit", total=None)
+            counts = steps.rebuild_history(
+                f"giamdinh history ({os.environ.get('USER') or 'operator'})",
+                appraise=appraise,
+                at_most=at_most,
+                progress=lambda done, of: bar.update(task, completed=done, total=of),
+            )
+    except GiamdinhError as error:
+        _tell(error)
+        raise typer.Exit(2) from None
+    typer.echo(
+        "Đã bổ sung {claims} hồ sơ của {deliveries} lô; không được {failed}, đang bận {busy}, còn lại {left}\n"
+        "Added {claims} claims of {deliveries} deliveries; failed {failed}, busy {busy}, left {left}".format(**counts)
+    )
+    raise typer.Exit(1 if counts["failed"] or counts["busy"] or counts["left"] else 0)
+
+
 reference_data = typer.Typer(help="Danh mục trong cơ sở dữ liệu. Reference data in the database.")
 app.add_typer(reference_data, name="reference")
 _KNOWN_AT = "Như đã biết lúc đó, ISO 8601 · as known then"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -95,41 +96,43 @@ def _rows(given: dict[str, Any], name: str) -> list[dict[str, str]]:
     return [row for row in rows if row]
 
 
-def _one(given: dict[str, Any], claim: int) -> dict[str, pd.DataFrame]:
-    decision = given.get("decision", _base()["decision"])
-    frames = {}
-    for name in dictionary.CLAIM_TABLES:
-        rows = _rows(given, name)
-        if not rows:
-            continue
-        if name != "XML1":
-            named = given.get(name) or {}
-            for number, row in enumerate(rows, start=1):
-                if "MA_LK" not in (named.get(number) or {}):
-                    row["MA_LK"] = given.get("XML1", {}).get("MA_LK", _base()["XML1"]["MA_LK"])
-        names = dictionary.table(name, decision).names
-        frame = pd.DataFrame({item: pd.Series([row.get(item) for row in rows], dtype="str") for item in names})
-        frame.insert(0, "claim", claim)
-        frame.insert(1, "row", range(1, len(rows) + 1))
-        frames[name] = frame
-    return frames
+def _rows_of(given: dict[str, Any], name: str) -> list[dict[str, str]]:
+    rows = _rows(given, name)
+    if name != "XML1":
+        named = given.get(name) or {}
+        for number, row in enumerate(rows, start=1):
+            if "MA_LK" not in (named.get(number) or {}):
+                row["MA_LK"] = given.get("XML1", {}).get("MA_LK", _base()["XML1"]["MA_LK"])
+    return rows
 
 
 def build(case: WorkedCase) -> ClaimTables:
     """The claim tables of a case; amounts that neither the case nor the base claim names are filled by the law."""
-    givens = [case.given] + ([case.given["second"]] if "second" in case.given else [])
-    parts = [_one(given, claim) for claim, given in enumerate(givens)]
-    tables = {
-        name: pd.concat([part[name] for part in parts if name in part], ignore_index=True)
-        for name in dictionary.CLAIM_TABLES
-        if any(name in part for part in parts)
-    }
+    return build_all([case.given] + ([case.given["second"]] if "second" in case.given else []))
+
+
+def build_all(givens: Sequence[dict[str, Any]]) -> ClaimTables:
+    """The claim tables of several claims, each given as in a case."""
+    decisions = [given.get("decision", _base()["decision"]) for given in givens]
+    tables = {}
+    for name in dictionary.CLAIM_TABLES:
+        rows = [(claim, _rows_of(given, name)) for claim, given in enumerate(givens)]
+        if not any(mine for _, mine in rows):
+            continue
+        names = dict.fromkeys(item for one in dict.fromkeys(decisions) for item in dictionary.table(name, one).names)
+        frame = pd.DataFrame(
+            {item: pd.Series([row.get(item) for _, mine in rows for row in mine], dtype="str") for item in names}
+        )
+        frame.insert(0, "claim", [claim for claim, mine in rows for _ in mine])
+        frame.insert(1, "row", [number for _, mine in rows for number in range(1, len(mine) + 1)])
+        tables[name] = frame
+    first = tables["XML1"].drop_duplicates("claim")["MA_LK"]
     claims = pd.DataFrame(
         {
-            "claim": range(len(parts)),
-            "MA_LK": pd.Series([part["XML1"]["MA_LK"].iloc[0] for part in parts], dtype="str"),
+            "claim": range(len(givens)),
+            "MA_LK": pd.Series(first.to_list(), dtype="str"),
             "MA_CSKCB": pd.Series([given.get("facility", _base()["facility"]) for given in givens], dtype="str"),
-            "decision": pd.Series([given.get("decision", _base()["decision"]) for given in givens], dtype="str"),
+            "decision": pd.Series(decisions, dtype="str"),
             "readable": True,
         }
     )

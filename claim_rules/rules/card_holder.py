@@ -8,6 +8,7 @@ from claim_rules import benefit, law, money
 from claim_rules.catalogue import CARD, CROSS, ROUTE, declare, rule
 from claim_rules.dictionary import DECISIONS
 from claim_rules.engine import DEATHS, HOLDERS, Case, claim_findings, line_findings
+from claim_rules.episodes import person_keys, standing
 from claim_rules.findings import ADJUST_AMOUNT, REJECT_CLAIM, REJECT_LINE, WARN, concat, findings
 from claim_rules.reference import missing
 from claim_rules.rules.card import APPRAISAL, registered
@@ -15,7 +16,6 @@ from claim_rules.rules.card_register import name_key
 
 LOOK_UPS = "log of card look-ups (MA_CSKCB, MA_LK, THOI_DIEM, KET_QUA)"
 STATES = {"cards": ("MA_THE_BHYT", "TRANG_THAI", "TRANG_THAI_TU")}
-_INSURANCE_NUMBER = r"([0-9]{10})$"
 
 declare(
     "CARD-014",
@@ -167,17 +167,16 @@ def several_cards(case: Case) -> pd.DataFrame:
 
 def _numbers(cards: pd.Series) -> pd.DataFrame:
     """The insurance numbers in `;` lists of cards: frame (id, number), id = index of the series."""
-    items = cards.str.split(";").explode().str.strip()
-    number = items.str.extract(_INSURANCE_NUMBER, expand=False).dropna()
-    number = number[~number.str.fullmatch(r"([0-9])\1*")]
-    return pd.DataFrame({"id": number.index, "number": number.astype("str").to_numpy()}).drop_duplicates()
+    keys = person_keys(pd.DataFrame({"MA_THE_BHYT": cards, "SO_CCCD": ""}, index=cards.index, dtype="str"))
+    return keys.rename(columns={"key": "number"})
 
 
 _HOLDER = ("MA_CSKCB", "MA_LK", "number", "citizen", "name", "day")
 
 
 def _holders(case: Case) -> pd.DataFrame:
-    """Who came with which insurance number: _HOLDER and claim (NA for earlier ones); citizen and name "" if unknown."""
+    """Who came with which insurance number: _HOLDER, claim (NA for earlier ones) and stands (whether others are held
+    against it); citizen and name "" if unknown."""
     visits = case.visits
     numbers = _numbers(visits["MA_THE_BHYT"])
     own = visits.loc[numbers["id"], ["MA_CSKCB", "MA_LK"]].reset_index(names="claim")
@@ -187,6 +186,7 @@ def _holders(case: Case) -> pd.DataFrame:
     own["citizen"] = own["claim"].map(citizen).astype("str")
     own["name"] = own["claim"].map(name_key(visits["HO_TEN"])).astype("str")
     own["day"] = own["claim"].map(visits["day_in"]).astype("str")
+    own["stands"] = own["claim"].map(standing(visits, case.history)).astype("bool")
     own["claim"] = own["claim"].astype("Int64")
     earlier = case.history.get(HOLDERS)
     if earlier is None or earlier.empty:
@@ -194,6 +194,7 @@ def _holders(case: Case) -> pd.DataFrame:
     other = pd.DataFrame({name: earlier[name].fillna("").astype("str") for name in _HOLDER if name != "name"})
     other["name"] = name_key(earlier["name"].fillna(""))
     other["claim"] = pd.Series(pd.NA, index=other.index, dtype="Int64")
+    other["stands"] = True
     return pd.concat([own, other], ignore_index=True)
 
 
@@ -222,13 +223,14 @@ def shared_card(case: Case) -> pd.DataFrame:
     if not (holders["number"].duplicated() | (holders["citizen"].duplicated() & (holders["citizen"] != ""))).any():
         return findings()
     own = holders[holders["claim"].notna()]
+    holders = holders[holders["stands"]]
     told: list[pd.DataFrame] = []
     for key, vi, en in (
         ("number", "thẻ được dùng bởi hai người khác nhau", "the card was used by two different people"),
         ("citizen", "một số CCCD đi với hai mã số BHXH", "one citizen id goes with two insurance numbers"),
     ):
         left, right = own[own[key] != ""], holders[holders[key] != ""]
-        again = right.groupby(key)[key].transform("size") > 1
+        again = right[key].isin(set(left[key]))
         pairs = left.merge(right[again], on=key, suffixes=("", "_other"))
         apart = (pairs["MA_CSKCB"] != pairs["MA_CSKCB_other"]) | (pairs["MA_LK"] != pairs["MA_LK_other"])
         pairs = pairs[apart & _within(pairs["day"], pairs["day_other"])]
@@ -299,6 +301,7 @@ def after_death(case: Case) -> pd.DataFrame:
     numbers = _numbers(visits["MA_THE_BHYT"])
     keys = numbers.assign(MA_CSKCB=numbers["id"].map(visits["MA_CSKCB"]), MA_LK=numbers["id"].map(visits["MA_LK"]))
     dead = keys[keys["id"].map(visits["KET_QUA_DTRI"]).isin(law.load("card_status")["died"])]
+    dead = dead[dead["id"].map(standing(visits, case.history)).astype("bool")]
     dead = dead.assign(died=dead["id"].map(visits["NGAY_RA"]))[["MA_CSKCB", "MA_LK", "number", "died"]]
     earlier = case.history.get(DEATHS)
     if earlier is not None and not earlier.empty:

@@ -8,6 +8,7 @@ from claim_rules import law, money
 from claim_rules.catalogue import CLINICAL, CROSS, rule
 from claim_rules.dictionary import DECISIONS
 from claim_rules.engine import Case, claim_findings, line_findings
+from claim_rules.episodes import repeated
 from claim_rules.findings import REJECT_CLAIM, REJECT_LINE, WARN
 from claim_rules.reference import missing, rows_on
 
@@ -28,9 +29,7 @@ REPEATABLE = {"services": ("MA_TUONG_DUONG", "MA_CSKCB", "SO_LAN_NGAY_TOI_DA", "
 )
 def repeated_claim(case: Case) -> pd.DataFrame:
     """A second HOSO with the same MA_CSKCB and MA_LK; a later delivery with other content is a new version instead."""
-    key = case.visits[["MA_CSKCB", "MA_LK"]]
-    where = (key["MA_LK"] != "") & key.duplicated()
-    return claim_findings("DUP-001", case.visits, where, field="MA_LK", observed=key["MA_LK"])
+    return claim_findings("DUP-001", case.visits, repeated(case.visits), field="MA_LK", observed=case.visits["MA_LK"])
 
 
 def _of_table(case: Case, table: str, names: tuple[str, ...]) -> pd.DataFrame:

@@ -10,9 +10,10 @@ from typing import Any
 import pandas as pd
 
 from claim_rules import law
+from claim_rules.benefit.rates import thresholds
 from claim_rules.catalogue import CROSS, declare, rule
 from claim_rules.engine import HISTORY, Case, claim_findings, line_findings
-from claim_rules.episodes import Episodes
+from claim_rules.episodes import Episodes, orders, standing
 from claim_rules.findings import REJECT_CLAIM, REJECT_LINE, WARN
 
 BASIS = "Thông tư 12/2026/TT-BTC Điều 10 khoản 1 điểm h"
@@ -169,18 +170,26 @@ def _same_day(episodes: Episodes) -> pd.Series:
     **_FACTS,
 )
 def split_visit(case: Case) -> pd.DataFrame:
-    """Said of every claim of the day in this delivery whose sum of THANH_TIEN_BH is under the threshold of its
-    NGAY_VAO while the sums of the person's claims of that day and facility, each under it, together reach it."""
+    """Said of every claim of the day whose sum of THANH_TIEN_BH is under the threshold of its NGAY_VAO while the sums
+    of the person's claims of that day and facility, each under it, together reach it.
+
+    The other claims are those of the delivery and of the store. One of the store whose sum is not kept (recorded by an
+    older version) does not count. Sum and day are those of the 15 % test (claim_rules.options).
+    """
     episodes = case.episodes
     expected = case.expected
-    near = _same_facility(episodes) & _same_day(episodes) & (episodes.pairs["right"] >= 0)
+    base = "full_price" if case.options["small_visit_base"] == "full-price" else "in_scope"
+    day = "NGAY_RA" if case.options["small_visit_day"] == "NGAY_RA" else "NGAY_VAO"
+    others = episodes.visits[~episodes.visits["own"].astype("bool")]
+    cost = pd.concat([expected.in_scope.astype("Int64"), others[base].astype("Int64")])
+    limit = pd.concat([expected.threshold, thresholds(others[day].str[:8])])
+    small = (cost < limit).fillna(False).astype("bool")
+    near = _same_facility(episodes) & _same_day(episodes)
     both = near & _outpatient(episodes, "left") & _outpatient(episodes, "right")
-    small = expected.small
     both &= episodes.pairs["left"].map(small).eq(True) & episodes.pairs["right"].map(small).eq(True)
     pairs = episodes.pairs[both.to_numpy(dtype="bool", na_value=False)]
-    others = pairs["right"].map(expected.in_scope).groupby(pairs["left"]).sum().reindex(case.visits.index, fill_value=0)
-    whole = expected.in_scope + others
-    reached = pairs["left"].map(whole >= expected.threshold).astype("bool")
+    more = pairs["right"].map(cost).groupby(pairs["left"]).sum().reindex(case.visits.index, fill_value=0)
+    reached = pairs["left"].map(expected.in_scope + more >= expected.threshold).astype("bool")
     hit = pd.Series(False, index=both.index)
     hit[pairs.index] = reached
     return _told("DUP-010", case, hit, field="NGAY_VAO", place="MA_LK")
@@ -228,8 +237,12 @@ def device_again(case: Case) -> pd.DataFrame:
     lines = case.lines[(case.lines["table"] == "XML3") & (case.lines["MA_VAT_TU"] != "")]
     lines = lines[lines["MA_HIEU_SP"].str.fullmatch(law.load("repeats")["serial"])]
     key = ["MA_VAT_TU", "MA_HIEU_SP"]
-    first = lines.groupby(key)["claim"].transform("min")
-    where = lines["claim"] > first
+    name = lines["claim"].map(case.visits["MA_CSKCB"] + "\n" + case.visits["MA_LK"])
+    order = lines["claim"].map(orders(case.visits, case.history))
+    stands = lines["claim"].map(standing(case.visits, case.history)).astype("bool")
+    first = order.where(stands).groupby([lines[one] for one in key]).transform("min")
+    holder = name.where(stands & (order == first)).groupby([lines[one] for one in key]).transform("first")
+    where = (order > first).fillna(False) & (name != holder)
     earlier = case.history.get("devices")
     if earlier is not None and len(lines):
         known = pd.MultiIndex.from_frame(earlier[["claim", *key]])

@@ -10,6 +10,7 @@ from claim_rules import benefit, law, money
 from claim_rules.benefit import stays
 from claim_rules.catalogue import CATALOGUE, CROSS, SPLIT, rule
 from claim_rules.engine import BEDS, Case, line_findings
+from claim_rules.episodes import standing
 from claim_rules.findings import ADJUST_AMOUNT, REJECT_LINE, WARN, concat
 from claim_rules.reference import missing, rows_on
 from claim_rules.rules.listing import drug_rows, service_rows
@@ -325,21 +326,24 @@ def shared_bed(case: Case) -> pd.DataFrame:
     rates = law.load("bed_rates")
     lines = case.lines
     bed = case.text("MA_GIUONG")
-    mine = lines[_of_fund(case) & lines["MA_NHOM"].isin(rates["groups"]) & (bed != "") & ~bed.str.contains(";")]
-    end = case.text("NGAY_KQ").loc[mine.index]
+    lain = lines[lines["MA_NHOM"].isin(rates["groups"]) & (bed != "") & ~bed.str.contains(";")]
+    end = case.text("NGAY_KQ").loc[lain.index]
     own = pd.DataFrame(
         {
-            "MA_CSKCB": mine["claim"].map(case.visits["MA_CSKCB"]),
-            "MA_KHOA": case.text("MA_KHOA").loc[mine.index],
-            "MA_GIUONG": bed.loc[mine.index],
-            "start": mine["NGAY_YL"],
-            "end": end.where(end != "", mine["claim"].map(case.visits["NGAY_RA"])),
-            "person": mine["claim"].map(case.visits["MA_THE_BHYT"]),
+            "MA_CSKCB": lain["claim"].map(case.visits["MA_CSKCB"]),
+            "MA_KHOA": case.text("MA_KHOA").loc[lain.index],
+            "MA_GIUONG": bed.loc[lain.index],
+            "start": lain["NGAY_YL"],
+            "end": end.where(end != "", lain["claim"].map(case.visits["NGAY_RA"])),
+            "person": lain["claim"].map(case.visits["MA_THE_BHYT"]),
         }
     )
-    others = pd.concat([own, case.history[BEDS].reindex(columns=own.columns)], ignore_index=True)
+    # whoever pays for the line lies in the bed
+    stands = lain["claim"].map(standing(case.visits, case.history)).astype("bool")
+    others = pd.concat([own[stands], case.history[BEDS].reindex(columns=own.columns)], ignore_index=True)
     key = ["MA_CSKCB", "MA_KHOA", "MA_GIUONG"]
-    pairs = own.reset_index().merge(others, on=key, suffixes=("", "_other"))
+    mine = own[_of_fund(case).loc[own.index]]
+    pairs = mine.reset_index().merge(others, on=key, suffixes=("", "_other"))
     pairs = pairs[pairs["person"] != pairs["person_other"]]
     for name in ("start", "end", "start_other", "end_other"):
         pairs[name] = pd.to_datetime(pairs[name], format="%Y%m%d%H%M", errors="coerce")

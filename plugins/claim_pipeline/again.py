@@ -85,7 +85,17 @@ class Again:
     ) -> Workspace:
         """One delivery from its archived bytes to outcomes, in a new folder. history None: as the database has it now;
         contract, signed None: as the settings say now. Raises Quarantined where it would not be taken now."""
-        from claim_pipeline import extract, transform, validate
+        from claim_pipeline import validate
+
+        ws = self.read(row, folder, used)
+        validate.run(ws)
+        seen = self.history(row.id, ws) if history is None else history
+        appraise.run(ws, used.of(ws.read_tables()), seen, known=known, contract=contract, signed=signed)
+        return ws
+
+    def read(self, row: DeliveryRow, folder: Path, used: ReferenceUsed) -> Workspace:
+        """One delivery from its archived bytes to claim tables, in a new folder. Raises Quarantined."""
+        from claim_pipeline import extract, transform
 
         shutil.rmtree(folder, ignore_errors=True)
         ws = Workspace(folder)
@@ -99,9 +109,6 @@ class Again:
         )
         extract.run(ws, self.earlier(row))
         transform.run(ws, used.of(ws.read_tables()) if ws.has_frame("open-codes") else {})
-        validate.run(ws)
-        seen = self.history(row.id, ws) if history is None else history
-        appraise.run(ws, used.of(ws.read_tables()), seen, known=known, contract=contract, signed=signed)
         return ws
 
     # --- reproducing

@@ -18,8 +18,10 @@ import pandas as pd
 
 from claim_pipeline import contracts, histories, signature
 from claim_pipeline.errors import GiamdinhError
-from claim_pipeline.workspace import HISTORY, RESTS_ON, Delivery, Workspace
+from claim_pipeline.histories import SNAPSHOT
+from claim_pipeline.workspace import HISTORY, RESTS_ON, VISIT_COSTS, Delivery, Workspace
 from claim_rules import catalogue, engine, options, outcome
+from claim_rules.episodes import visit_costs
 from claim_rules.findings import concat
 from claim_rules.money import amount_text
 from claim_rules.reference import Reference, missing
@@ -64,6 +66,9 @@ def run(
     """
     tables = ws.read_tables()
     delivery = ws.delivery
+    # of what moment the history is: for the store alone (claim_pipeline.store.past), not what the rules rest on
+    seen = None if history is None or SNAPSHOT not in history else history[SNAPSHOT]["snapshot"].iloc[0]
+    history = None if history is None else {name: frame for name, frame in history.items() if name != SNAPSHOT}
     steps = ("findings-extract", "findings-transform", "findings-validate")
     given = concat(ws.read_frame(name) for name in steps if ws.has_frame(name))
     signed = signed or signature.facts(ws, trust)
@@ -85,6 +90,7 @@ def run(
     ws.write_frame("findings", result.findings)
     ws.write_frame("line_outcomes", result.lines)
     ws.write_frame("claim_outcomes", result.claims)
+    ws.write_frame(VISIT_COSTS, visit_costs(appraisal.claims))
     terms = appraisal.contract
     ws.write_json(
         RESTS_ON,
@@ -96,6 +102,7 @@ def run(
             "reference": known.loads if known is not None else None,
             "received_day": _day(delivery.received_at),
             "signature": asdict(signed),
+            "seen": seen,
             "history": histories.write(ws.folder / HISTORY, history) if history is not None else None,
         },
     )

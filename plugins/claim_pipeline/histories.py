@@ -11,6 +11,10 @@ from typing import Any
 
 import pandas as pd
 
+SNAPSHOT = "snapshot"
+"""Frame of one cell beside the frames of other claims: which transactions of the database they show (pg_snapshot). No
+rule looks at it, and it is not kept with them."""
+
 
 def write(path: Path, frames: dict[str, pd.DataFrame]) -> dict[str, Any]:
     """Writes the frames as a zip of Parquet files, at once or not at all; the same frames give the same bytes.

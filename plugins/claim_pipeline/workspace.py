@@ -21,6 +21,8 @@ RESTS_ON = "rests-on.json"
 """What the appraisal in the folder rests on beside the claims (appraise.run)."""
 HISTORY = "history.zip"
 """The frames of other claims that it was given."""
+VISIT_COSTS = "visit_costs"
+"""What each claim costs (claim_rules.episodes.visit_costs)."""
 
 
 @dataclass

@@ -62,6 +62,7 @@ def dump(connect: Any) -> Callable[[str], dict[str, list[Any]]]:
         "claim": "SELECT facility, ma_lk, versions FROM claim",
         "appraisal": "SELECT d.sha256, "
         "to_jsonb(a) - 'id' - 'delivery' - 'at' - 'known_at' - 'reference' - 'answered_at' - 'report_sha256' "
+        "- 'recorded_in' "
         "FROM appraisal a JOIN delivery d ON d.id = a.delivery",
         "claim_version": "SELECT d.sha256, a.number, "
         "(to_jsonb(v) || to_jsonb(o)) - 'id' - 'delivery' - 'claim' - 'recorded_at' - 'appraisal' - 'version' "
@@ -74,7 +75,7 @@ def dump(connect: Any) -> Callable[[str], dict[str, list[Any]]]:
         "claim_line": f"SELECT {version} WHERE v.id = l.version), to_jsonb(l) - 'version' FROM claim_line l",
         **{
             name: f"SELECT {version} WHERE v.id = t.version), to_jsonb(t) - 'version' FROM {name} t"
-            for name in ("visit", "visit_person", "visit_device", "visit_bed")
+            for name in ("visit", "visit_cost", "visit_person", "visit_device", "visit_bed")
         },
         "finding": f"SELECT {version} WHERE v.id = f.version), a.number, to_jsonb(f) - 'version' - 'appraisal' "
         "FROM finding f JOIN appraisal a ON a.id = f.appraisal",

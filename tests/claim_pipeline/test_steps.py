@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from lxml import etree
 
-from claim_pipeline import steps
+from claim_pipeline import faults, steps
 from claim_pipeline.errors import OperatorError
 from claim_pipeline.settings import settings
 from claim_simulator import simulate
@@ -593,3 +593,50 @@ def test_the_order_in_which_deliveries_are_recorded_makes_no_difference(
     while any(steps.appraise_affected("test").values()):
         pass
     assert standing(connect, url) == {"A": ("accepted", []), "B": ("accepted", []), "C": ("accepted", ["DUP-011"])}
+
+
+VISITS = ("visit", "visit_cost", "visit_person", "visit_device", "visit_bed")
+
+
+def rebuild(*arguments: str) -> str:
+    from typer.testing import CliRunner
+
+    from giamdinh import app
+
+    done = CliRunner().invoke(app, ["history", "rebuild", *arguments])
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def test_claims_of_an_older_version_get_what_the_rules_of_other_claims_need(
+    place: Path, url: str, connect: Any, dump: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.xml", "b.xml"):
+        drop(place, stay_file(place, *SENT[name][1], SENT[name][0]), name, SENT[name][0])
+        steps.run_all("test")
+    whole = {name: rows for name, rows in dump(url).items() if name in VISITS}
+    assert len(whole["visit"]) == len(whole["visit_cost"]) == 2
+    with connect(url) as connection:  # as versions before migrations 0008 and 0010 left them
+        connection.execute("SET session_replication_role = replica")
+        connection.execute("DELETE FROM visit_cost")
+        for name in ("visit_person", "visit_device", "visit_bed", "visit"):
+            connection.execute(f"DELETE FROM {name} WHERE version = (SELECT id FROM claim_version WHERE ma_lk = 'A')")
+    drop(place, stay_file(place, "C", "202508090900", "202508100700", FACILITY), "c.xml")
+    steps.run_all("test")
+    assert standing(connect, url)["C"] == ("accepted", [])  # nobody knows of A
+
+    def killed(name: str) -> None:
+        if name == "history:filled":
+            raise KeyboardInterrupt
+
+    point = faults.point
+    monkeypatch.setattr(faults, "point", killed)
+    with pytest.raises(KeyboardInterrupt):
+        steps.rebuild_history("test", appraise=True)
+    monkeypatch.setattr(faults, "point", point)
+    assert standing(connect, url)["C"] == ("accepted", [])
+    assert rebuild("--appraise").startswith("Đã bổ sung 1 hồ sơ của 1 lô")
+    now = {name: rows for name, rows in dump(url).items() if name in VISITS}
+    assert all(set(whole[name]) <= set(now[name]) for name in VISITS)
+    assert standing(connect, url)["C"] == ("rejected", ["DUP-003"])
+    assert rebuild("--appraise").startswith("Đã bổ sung 0 hồ sơ của 0 lô")

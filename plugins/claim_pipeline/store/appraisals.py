@@ -113,16 +113,19 @@ class Appraisals:
         after: the number of the appraisal that was the last when this one was made; None is returned, and nothing
         written, where another has been added since. Raises OperatorError if the database refuses it.
         """
+        from claim_pipeline.store.past import note_recalls, one_at_a_time
         from claim_pipeline.store.recording import Recording
 
         recording = Recording.of(ws)
         with self._personal_data_kept_in(f"appraise again {delivery_id}"), self._engine.begin() as connection:
-            connection.execute(_LOCK, {"id": delivery_id})
+            facility = connection.execute(_LOCK, {"id": delivery_id}).scalar_one()
             if connection.execute(_LAST, {"id": delivery_id}).scalar_one() != after:
                 return None
             driver = connection.connection.driver_connection
             assert isinstance(driver, psycopg.Connection)
-            _, number = recording.append(driver, delivery_id, actor, cause, positions)
+            _, number = recording.append(driver, delivery_id, facility, actor, cause, positions)
+            one_at_a_time(driver)
+            note_recalls(driver, delivery_id, positions)
             self._tell(
                 connection,
                 delivery_id,
@@ -258,7 +261,7 @@ WHERE c.facility = :facility AND c.ma_lk = :ma_lk AND NOT v.duplicate AND v.reco
 ORDER BY v.delivery DESC LIMIT 1
 """)
 
-_LOCK = text("SELECT 1 FROM delivery WHERE id = :id FOR NO KEY UPDATE")
+_LOCK = text("SELECT facility FROM delivery WHERE id = :id FOR NO KEY UPDATE")
 _LAST = text("SELECT max(number) FROM appraisal WHERE delivery = :id")
 _ANSWERED = text("""
 UPDATE appraisal SET answered_at = clock_timestamp(), answer_folder = :place

@@ -166,7 +166,8 @@ class Appraisal(Base):
 
     number: 1, 2, ... within the delivery; cause: `delivery` the first, `reappraisal` under another rule book or other
     reference data, `history` because an earlier claim of somebody came or changed later. What a delivery that was
-    quarantined was told is an appraisal without claims.
+    quarantined was told is an appraisal without claims. recorded_in: the transaction, by which another appraisal can
+    say whether it saw this one.
     """
 
     __tablename__ = "appraisal"
@@ -196,6 +197,7 @@ class Appraisal(Base):
     report_sha256: Mapped[str | None]
     result_sha256: Mapped[str | None]  # of all outcomes, lines and findings; NULL: older than such fingerprints
     totals: Mapped[dict[str, Any]] = mapped_column(JSONB)  # of the delivery's claims: counts and amounts
+    recorded_in: Mapped[int] = mapped_column(server_default=text("pg_current_xact_id()::text::bigint"))
     answered_at: Mapped[dt.datetime | None]  # of number 2 and up; the first answer is the delivery's
     answer_folder: Mapped[str | None]
 
@@ -484,6 +486,16 @@ class Visit(Base):
     holder: Mapped[str]
     appointed: Mapped[dt.date | None] = mapped_column(Date)
     referred: Mapped[bool] = mapped_column(Boolean)
+
+
+class VisitCost(Base):
+    """What a visit costs within the benefit scope, in đồng: THANH_TIEN_BH, and before TYLE_TT_BH."""
+
+    __tablename__ = "visit_cost"
+
+    version: Mapped[int] = mapped_column(ForeignKey("visit.version"), primary_key=True, autoincrement=False)
+    in_scope: Mapped[Decimal] = mapped_column(_AMOUNT)
+    full_price: Mapped[Decimal] = mapped_column(_AMOUNT)
 
 
 class VisitPerson(Base):

@@ -2,11 +2,18 @@
 
 Kept are the standing claims: those that could be read and that no rule of structure refused. Of a claim with several
 versions the newest stands. Received before means that the first version of the one claim was received before the first
-of the other: a correction does not lose its place, and the order in which deliveries are recorded makes no difference.
+of the other: a correction does not lose its place.
+
+The order in which deliveries are recorded makes no difference. A delivery is appraised beside what is recorded by then;
+when another is recorded, `note_affected` notes those that would look otherwise beside it (and the new one itself, if
+something was recorded that its appraisal could not see yet), and they are appraised again. What depends on the order of
+receipt alone: of two claims that exclude each other (DUP-001, 002, 003, 005, 013, BEN-015) the one received first is
+paid; SIG-004 and BEN-022 look at versions and claims received before.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +21,24 @@ import pandas as pd
 import psycopg
 from psycopg import sql
 
+from claim_pipeline.histories import SNAPSHOT
 from claim_pipeline.store import bulk
 from claim_rules import law
-from claim_rules.episodes import LINE_TEXTS, LINES, NO_PERSON, ORDER, PERSONS, VISIT_TEXTS, VISITS, person_keys
+from claim_rules.episodes import (
+    COSTS,
+    LINE_TEXTS,
+    LINES,
+    NEAR_DAYS,
+    NO_PERSON,
+    ORDER,
+    PERSONS,
+    VISIT_TEXTS,
+    VISITS,
+    person_keys,
+    visit_costs,
+)
 from claim_rules.frames import ClaimTables, texts
+from claim_rules.lines import build
 from claim_rules.rules.card_register import name_key
 
 DEVICES = "devices"
@@ -30,20 +51,23 @@ _ZONE = "Asia/Ho_Chi_Minh"
 
 @dataclass
 class Kept:
-    """Rows for the tables visit, visit_person, visit_device and visit_bed; `claim`: position in the delivery.
+    """Rows for the tables visit, visit_cost, visit_person, visit_device, visit_bed; `claim`: position in the delivery.
 
-    visits: claim, MA_LK and the columns of `visit` that come from the claim; persons: claim, key; devices: claim,
-    ma_vat_tu, ma_hieu_sp; beds: claim, row, ma_khoa, ma_giuong, started, ended, person. Text, times of Vietnam.
+    visits: claim, MA_LK and the columns of `visit` that come from the claim; costs: claim, COSTS (1/100 đồng); persons:
+    claim, key; devices: claim, ma_vat_tu, ma_hieu_sp; beds: claim, row, ma_khoa, ma_giuong, started, ended, person.
+    Text, times of Vietnam.
     """
 
     visits: pd.DataFrame
+    costs: pd.DataFrame
     persons: pd.DataFrame
     devices: pd.DataFrame
     beds: pd.DataFrame
 
     @classmethod
-    def of(cls, tables: ClaimTables, refused: set[int]) -> Kept:
-        """What is kept of the claims of a delivery, but for those refused by a rule of structure."""
+    def of(cls, tables: ClaimTables, refused: set[int], costs: pd.DataFrame | None = None) -> Kept:
+        """What is kept of the claims of a delivery, but for those refused by a rule of structure. costs: as
+        claim_rules.episodes.costs gives them, where they are known already."""
         claims = tables.claims[tables.claims["readable"] & ~tables.claims["claim"].isin(refused)]
         index = pd.Index(claims["claim"])
         sent = texts(tables, "XML1", ("MA_LK", *_TIMES, *_AS_SENT, *_HOLDER), index).drop_duplicates("claim")
@@ -62,18 +86,52 @@ class Kept:
         slips = texts(tables, "XML14", ("NGAY_HEN_KL",), index).drop_duplicates("claim").set_index("claim")
         kept["appointed"] = _day(slips["NGAY_HEN_KL"]).reindex(visits.index).array
         kept["referred"] = visits.index.isin(texts(tables, "XML13", (), index)["claim"])
-        return cls(kept, persons, _devices(tables, index), _beds(tables, index, visits))
+        costs = visit_costs(build(tables)) if costs is None else costs
+        costs = costs[costs["claim"].isin(visits.index)].reset_index(drop=True)
+        return cls(kept, costs, persons, _devices(tables, index), _beds(tables, index, visits))
 
     def write(self, connection: psycopg.Connection[Any], version: pd.Series[Any], facility: str) -> None:
         """Adds the rows of a delivery that is being recorded. version: position of each claim -> id of its version."""
+        costs = self.costs.assign(**{name: bulk.money(self.costs[name]) for name in COSTS})
         for table, frame in (
             ("visit", self.visits.drop(columns="MA_LK").assign(facility=facility)),
+            ("visit_cost", costs),
             ("visit_person", self.persons),
             ("visit_device", self.devices),
             ("visit_bed", self.beds.assign(facility=facility)),
         ):
             if len(frame):
                 _copy(connection, table, frame.drop(columns="claim"), {"version": frame["claim"].map(version)})
+
+
+def fill(connection: psycopg.Connection[Any], delivery_id: int, facility: str, kept: Kept) -> int:
+    """Adds what is kept of the claims of a recorded delivery and is not there yet (recorded by an older version, or
+    refused by a rule of structure then and not now). Returns the number of claims of which something was added."""
+    rows = connection.execute(_HELD, [delivery_id]).fetchall()
+    version = pd.Series([row[1] for row in rows], index=[row[0] for row in rows], dtype="Int64")
+    held = {row[0] for row in rows if row[2]}
+    costed = {row[0] for row in rows if row[3]}
+    new = set(version.index) & set(kept.visits["claim"]) - held
+
+    def only(frame: pd.DataFrame, claims: set[int]) -> pd.DataFrame:
+        return frame[frame["claim"].isin(claims)].reset_index(drop=True)
+
+    without_cost = ((held & set(version.index)) | new) - costed
+    Kept(
+        only(kept.visits, new),
+        only(kept.costs, without_cost),
+        only(kept.persons, new),
+        only(kept.devices, new),
+        only(kept.beds, new),
+    ).write(connection, version, facility)
+    return len(new | (without_cost & set(kept.costs["claim"])))
+
+
+_HELD = """
+SELECT v.position, v.id, s.version IS NOT NULL, c.version IS NOT NULL
+FROM claim_version v LEFT JOIN visit s ON s.version = v.id LEFT JOIN visit_cost c ON c.version = v.id
+WHERE v.delivery = %s AND v.readable
+"""
 
 
 def _copy(connection: psycopg.Connection[Any], table: str, frame: pd.DataFrame, first: dict[str, Any]) -> None:
@@ -119,13 +177,17 @@ def frames(
     "persons", "lines", "devices", "beds", "holders", "deaths", "appointments", "transfers" and "recalled".
 
     tables: of the delivery. One query for each frame, whatever the number of claims. Claims of the delivery itself are
-    left out, and so are earlier versions of them. Needs a transaction of its own: it makes temporary tables.
+    left out, and so are earlier versions of them; "order" says which of its claims a later version replaces. Needs a
+    transaction of its own, REPEATABLE READ, so that all frames are of one moment: it makes temporary tables. SNAPSHOT
+    tells the moment, for `note_affected`.
     """
     from claim_pipeline.store.recording import identity
 
-    own = Kept.of(tables, set())
+    none = pd.DataFrame({name: pd.Series([], dtype="int64") for name in ("claim", *COSTS)})
+    own = Kept.of(tables, set(), none)
     connection.execute(_OWN)
     visits = own.visits.assign(MA_LK=identity(own.visits["MA_LK"])).rename(columns={"MA_LK": "ma_lk"})
+    visits["stands"] = visits["ma_lk"].isna() | ~visits["ma_lk"].duplicated()
     for table, frame in (
         ("own_visit", visits),
         ("own_person", own.persons),
@@ -137,11 +199,8 @@ def frames(
     facts = {
         "delivery": sql.Literal(delivery_id),
         "facility": sql.Literal(facility),
-        "no_person": sql.Literal(NO_PERSON),
-        "died": sql.Literal(law.load("card_status")["died"]),
-        "months": sql.Literal(law.load("card_status")["person_months"]),
         "slip_days": sql.Literal(law.load("papers")["transfer_claim_days"]),
-    }
+    } | _limits()
     for statement in _PREPARE:
         connection.execute(sql.SQL(statement).format(**facts))
     out = {
@@ -154,30 +213,59 @@ def frames(
                 frame[name] = frame[name].astype("int64")
     holders = out["holders"]
     out["holders"] = holders.assign(number=holders["number"].str.split(";")).explode("number").reset_index(drop=True)
-    return {name: frame.fillna("") for name, frame in out.items()}
+    visits = out[VISITS]
+    amounts = {name: _hundredths(visits[name]) for name in COSTS}
+    seen = bulk.copy_out_text(connection, sql.SQL("SELECT pg_current_snapshot()::text"), ("snapshot",))
+    return {name: frame.fillna("") for name, frame in out.items()} | {
+        VISITS: visits.drop(columns=list(COSTS)).fillna("").assign(**amounts),
+        SNAPSHOT: seen,
+    }
 
 
-def note_affected(connection: psycopg.Connection[Any], delivery_id: int, facility: str, known_at: str | None) -> None:
-    """Notes which recorded deliveries must be appraised again because this one came: those with claims for which it, or
-    a version that it replaces, is another claim that a rule looks at. Called last in the transaction that records it.
+def _hundredths(amounts: pd.Series[Any]) -> pd.Series[Any]:
+    return amounts.str.replace(".", "", regex=False).astype("Int64")
 
-    known_at: since when its own appraisal may not have seen what was recorded (ISO 8601); where it missed something the
-    delivery itself is noted.
-    """
-    # one delivery at a time, so that of two that are recorded at once the second sees the first
+
+def one_at_a_time(connection: psycopg.Connection[Any]) -> None:
+    """Waits until nobody else notes what a delivery affects; until the end of the transaction nobody else does. Of two
+    deliveries that are recorded at once the second so sees the first."""
     connection.execute("SELECT pg_advisory_xact_lock(%s)", [_NOTING])
+
+
+def note_affected(connection: psycopg.Connection[Any], delivery_id: int, facility: str, snapshot: str | None) -> None:
+    """Notes which recorded deliveries must be appraised again because this one came: those with claims for which it, or
+    a version that it replaces, is another claim that a rule looks at. Called last in the transaction that records it,
+    after `one_at_a_time`.
+
+    snapshot: what its own appraisal could see (frames, SNAPSHOT); where it missed something that is recorded by now the
+    delivery itself is noted. None: it saw nothing.
+    """
     facts = {
         "delivery": sql.Literal(delivery_id),
         "facility": sql.Literal(facility),
-        "known_at": sql.Literal(known_at),
+        "snapshot": sql.Literal(snapshot),
+    } | _limits()
+    connection.execute(sql.SQL(_CHANGED).format(**facts))
+    connection.execute("CREATE INDEX ON changed_person (key); ANALYZE changed, changed_person")
+    connection.execute(sql.SQL(_AFFECTED).format(**facts))
+
+
+def note_recalls(connection: psycopg.Connection[Any], delivery_id: int, positions: Collection[int]) -> None:
+    """Notes the deliveries that recall what was paid for claims of a delivery (BEN-022): what stands for the claims at
+    these positions has changed."""
+    facts = {"delivery": sql.Literal(delivery_id), "positions": sql.Literal(sorted(positions))} | _limits()
+    connection.execute(sql.SQL(_RECALLS).format(**facts))
+
+
+def _limits() -> dict[str, sql.Composable]:
+    return {
         "no_person": sql.Literal(NO_PERSON),
         "died": sql.Literal(law.load("card_status")["died"]),
         "months": sql.Literal(law.load("card_status")["person_months"]),
         "inpatient": sql.Literal(law.load("inpatient")["codes"]),
+        "outpatient": sql.Literal(law.load("repeats")["outpatient"]),
+        "near": sql.Literal(NEAR_DAYS),
     }
-    connection.execute(sql.SQL(_CHANGED).format(**facts))
-    connection.execute("CREATE INDEX ON changed_person (key); ANALYZE changed, changed_person")
-    connection.execute(sql.SQL(_AFFECTED).format(**facts))
 
 
 _NOTING = 7_204_611_004  # advisory lock: one delivery at a time
@@ -186,7 +274,7 @@ _OWN = """
 CREATE TEMPORARY TABLE own_visit (
     position bigint PRIMARY KEY, ma_lk text, started timestamptz, admitted timestamptz, ended timestamptz,
     ma_loai_kcb text, ma_doituong_kcb text, ma_benh_chinh text, ket_qua_dtri text, ma_noi_di text, numbers text,
-    citizen text, holder text, appointed date, referred boolean
+    citizen text, holder text, appointed date, referred boolean, stands boolean
 ) ON COMMIT DROP;
 CREATE TEMPORARY TABLE own_person (position bigint, key text) ON COMMIT DROP;
 CREATE TEMPORARY TABLE own_device (position bigint, ma_vat_tu text, ma_hieu_sp text) ON COMMIT DROP;
@@ -203,10 +291,10 @@ LATERAL (
     WHERE w.claim = v.claim AND NOT w.duplicate ORDER BY w.delivery LIMIT 1
 ) first
 """
-# A version that stands: the newest, and no claim of this delivery.
+# A version that stands: the newest; not one of which this delivery brings a newer one.
 _STANDS = """
-v.newest AND v.delivery <> {delivery}
-AND NOT EXISTS (SELECT FROM own_visit mine WHERE mine.ma_lk = v.ma_lk AND s.facility = {facility})
+v.newest AND v.delivery <> {delivery} AND (v.delivery > {delivery} OR NOT EXISTS (
+    SELECT FROM own_visit mine WHERE mine.ma_lk = v.ma_lk AND s.facility = {facility}))
 """
 _TIME = "to_char({} AT TIME ZONE '" + _ZONE + "', 'YYYYMMDDHH24MI')"
 _DAY_OF = "({} AT TIME ZONE '" + _ZONE + "')::date"
@@ -232,51 +320,83 @@ _PREPARE = (
           AND first.delivery < {{delivery}}
     ) seen ON true
     """,
+    # What a later delivery has replaced stands no more.
+    """
+    UPDATE own_visit o SET stands = false FROM claim c
+    WHERE c.facility = {facility} AND c.ma_lk = o.ma_lk AND EXISTS (
+        SELECT FROM claim_version w WHERE w.claim = c.id AND NOT w.duplicate AND w.delivery > {delivery})
+    """,
     f"""
     CREATE TEMPORARY TABLE near ON COMMIT DROP AS
     SELECT DISTINCT s.version
     FROM own_person p JOIN own_visit o USING (position) JOIN visit_person q ON q.key = p.key
     JOIN visit s ON s.version = q.version JOIN claim_version v ON v.id = s.version
-    WHERE s.started <= o.ended + interval '2 days' AND s.ended >= o.started - interval '2 days' AND {_STANDS}
+    WHERE s.started <= o.ended + make_interval(days => {{near}})
+      AND s.ended >= o.started - make_interval(days => {{near}}) AND {_STANDS}
     """,
     "ANALYZE near",
-    # Visits of this facility with an appointment slip, and those that came on one, of persons who come on one now.
+    # Visits of this facility on an appointment (1.5): those of the delivery and others of their persons.
     f"""
-    CREATE TEMPORARY TABLE slip ON COMMIT DROP AS
+    CREATE TEMPORARY TABLE came ON COMMIT DROP AS
     WITH person AS (
         SELECT DISTINCT p.key FROM own_person p JOIN own_visit o USING (position) WHERE o.ma_doituong_kcb = '1.5'
     )
-    SELECT DISTINCT p.key, s.version, s.started, s.ended, s.appointed, s.ma_doituong_kcb = '1.5' AS used,
-           {_RECEIVED} AS received
+    SELECT DISTINCT s.version, s.started, {_RECEIVED} AS received
     FROM person p JOIN visit_person q USING (key) JOIN visit s ON s.version = q.version AND s.facility = {{facility}}
     JOIN claim_version v ON v.id = s.version, {_FIRST}
-    WHERE (s.appointed IS NOT NULL OR s.ma_doituong_kcb = '1.5') AND {_STANDS}
+    WHERE s.ma_doituong_kcb = '1.5' AND {_STANDS}
     UNION ALL
-    SELECT DISTINCT p.key, -1 - o.position, o.started, o.ended, o.appointed, o.ma_doituong_kcb = '1.5', r.received
-    FROM person p JOIN own_person q USING (key) JOIN own_visit o USING (position) JOIN own_order r USING (position)
-    WHERE o.appointed IS NOT NULL OR o.ma_doituong_kcb = '1.5'
+    SELECT -1 - o.position, o.started, r.received
+    FROM own_visit o JOIN own_order r USING (position) WHERE o.ma_doituong_kcb = '1.5'
     """,
+    # All numbers of these persons, and every slip of this facility that one of them got.
+    """
+    CREATE TEMPORARY TABLE came_person ON COMMIT DROP AS
+    SELECT c.version, q.key FROM came c JOIN visit_person q USING (version)
+    WHERE (SELECT count(*) FROM (SELECT FROM visit_person p WHERE p.key = q.key LIMIT {no_person} + 1) those)
+          <= {no_person}
+    UNION
+    SELECT c.version, q.key FROM came c JOIN own_person q ON q.position = -1 - c.version
+    """,
+    f"""
+    CREATE TEMPORARY TABLE slip ON COMMIT DROP AS
+    WITH person AS (SELECT DISTINCT key FROM came_person)
+    SELECT DISTINCT p.key, s.version, s.ended, s.appointed, {_RECEIVED} AS received
+    FROM person p JOIN visit_person q USING (key) JOIN visit s ON s.version = q.version AND s.facility = {{facility}}
+    JOIN claim_version v ON v.id = s.version, {_FIRST}
+    WHERE s.appointed IS NOT NULL AND {_STANDS}
+    UNION ALL
+    SELECT DISTINCT p.key, -1 - o.position, o.ended, o.appointed, r.received
+    FROM person p JOIN own_person q USING (key) JOIN own_visit o USING (position) JOIN own_order r USING (position)
+    WHERE o.appointed IS NOT NULL AND o.stands
+    """,
+    "CREATE INDEX ON slip (key); CREATE INDEX ON came_person (version); ANALYZE came, came_person, slip",
     f"""
     CREATE TEMPORARY TABLE came_on ON COMMIT DROP AS
     SELECT u.version, u.received, u.started, best.version AS slip, best.appointed
-    FROM (SELECT DISTINCT version, received, started FROM slip WHERE used) u LEFT JOIN LATERAL (
-        SELECT t.version, t.appointed FROM slip w JOIN slip t ON t.key = w.key
-        WHERE w.version = u.version AND t.appointed IS NOT NULL AND t.version <> u.version AND t.ended <= u.started
-        ORDER BY abs(t.appointed - {_DAY_OF.format("u.started")}), t.version DESC LIMIT 1
+    FROM came u LEFT JOIN LATERAL (
+        SELECT t.version, t.appointed FROM came_person w JOIN slip t ON t.key = w.key
+        WHERE w.version = u.version AND t.version <> u.version AND t.ended <= u.started
+        ORDER BY abs(t.appointed - {_DAY_OF.format("u.started")}), t.received DESC LIMIT 1
     ) best ON true
     """,
 )
 
 _FRAMES: dict[str, tuple[str, tuple[str, ...]]] = {
-    ORDER: ("SELECT position::text, received::text FROM own_order ORDER BY position", ("claim", "received")),
+    ORDER: (
+        "SELECT position::text, received::text, CASE WHEN stands THEN '' ELSE '1' END "
+        "FROM own_order JOIN own_visit USING (position) ORDER BY position",
+        ("claim", "received", "replaced"),
+    ),
     VISITS: (
         f"""
         SELECT s.version::text, ({_RECEIVED})::text, s.facility, v.ma_lk, {_TIME.format("s.started")},
                {_TIME.format("s.admitted")}, {_TIME.format("s.ended")}, s.ma_loai_kcb, s.ma_doituong_kcb,
-               s.ma_benh_chinh
-        FROM near n JOIN visit s USING (version) JOIN claim_version v ON v.id = s.version, {_FIRST} ORDER BY s.version
+               s.ma_benh_chinh, c.in_scope::text, c.full_price::text
+        FROM near n JOIN visit s USING (version) LEFT JOIN visit_cost c USING (version)
+        JOIN claim_version v ON v.id = s.version, {_FIRST} ORDER BY s.version
         """,
-        ("id", "received", *VISIT_TEXTS),
+        ("id", "received", *VISIT_TEXTS, *COSTS),
     ),
     PERSONS: (
         "SELECT DISTINCT q.version::text, q.key FROM near n JOIN visit_person q USING (version) "
@@ -344,11 +464,13 @@ _FRAMES: dict[str, tuple[str, tuple[str, ...]]] = {
     "appointments": (
         """
         SELECT o.position::text, coalesce(to_char(c.appointed, 'YYYYMMDD'), ''),
-               CASE WHEN EXISTS (SELECT FROM came_on u WHERE u.slip = c.slip AND u.version <> c.version
-                                 AND u.received < c.received) THEN '1' ELSE '' END
+               CASE WHEN EXISTS (SELECT FROM came_on u LEFT JOIN own_visit m ON m.position = -1 - u.version
+                                 WHERE u.slip = c.slip AND u.version <> c.version AND u.received < c.received
+                                   AND m.stands IS NOT FALSE AND m.ma_lk IS DISTINCT FROM o.ma_lk) THEN '1' ELSE '' END
         FROM own_visit o JOIN came_on c ON c.version = -1 - o.position
         WHERE c.slip IS NOT NULL
            OR EXISTS (SELECT FROM visit WHERE facility = {facility} AND ended <= o.started - interval '1 year')
+           OR EXISTS (SELECT FROM own_visit WHERE ended <= o.started - interval '1 year')
         ORDER BY o.position
         """,
         ("claim", "appointed", "used"),
@@ -357,14 +479,24 @@ _FRAMES: dict[str, tuple[str, tuple[str, ...]]] = {
     # in the store nothing is known.
     "transfers": (
         f"""
-        SELECT position::text, coalesce(to_char(issued, 'YYYYMMDD'), '') FROM (
-            SELECT o.position, max({_DAY_OF.format("s.ended")}) FILTER (WHERE s.referred) AS issued,
-                   bool_or(s.ended >= o.started - make_interval(days => {{slip_days}})) AS just_before
+        WITH sent AS (
+            SELECT o.position, s.ended, s.referred
             FROM own_visit o JOIN own_person p USING (position) JOIN visit_person q ON q.key = p.key
             JOIN visit s ON s.version = q.version AND s.facility = o.ma_noi_di
             JOIN claim_version v ON v.id = s.version
-            WHERE o.ma_doituong_kcb = '1.3' AND {_DAY_OF.format("s.ended")} <= {_DAY_OF.format("o.started")}
-              AND s.ended > o.started - interval '1 year' AND {_STANDS}
+            WHERE o.ma_doituong_kcb = '1.3' AND {_STANDS}
+            UNION ALL
+            SELECT o.position, m.ended, m.referred
+            FROM own_visit o JOIN own_person p USING (position) JOIN own_person q ON q.key = p.key
+            JOIN own_visit m ON m.position = q.position AND m.stands AND m.ma_lk IS DISTINCT FROM o.ma_lk
+            WHERE o.ma_doituong_kcb = '1.3' AND o.ma_noi_di = {{facility}}
+        )
+        SELECT position::text, coalesce(to_char(issued, 'YYYYMMDD'), '') FROM (
+            SELECT o.position, max({_DAY_OF.format("s.ended")}) FILTER (WHERE s.referred) AS issued,
+                   bool_or(s.ended >= o.started - make_interval(days => {{slip_days}})) AS just_before
+            FROM own_visit o JOIN sent s USING (position)
+            WHERE {_DAY_OF.format("s.ended")} <= {_DAY_OF.format("o.started")}
+              AND s.ended > o.started - interval '1 year'
             GROUP BY o.position
         ) told WHERE issued IS NOT NULL OR just_before ORDER BY position
         """,
@@ -379,7 +511,9 @@ _FRAMES: dict[str, tuple[str, tuple[str, ...]]] = {
         JOIN claim_version v ON v.id = s.version AND v.delivery < {delivery} AND NOT v.duplicate
         JOIN claim_outcome out ON out.version = v.id AND out.appraisal = v.appraisal
         WHERE o.ma_doituong_kcb = '8' AND out.outcome IN ('accepted', 'adjusted')
-        ORDER BY o.position, v.delivery DESC, v.id DESC
+          AND NOT EXISTS (SELECT FROM claim_version w WHERE w.claim = v.claim AND NOT w.duplicate
+                          AND w.delivery > v.delivery AND w.delivery < {delivery})
+        ORDER BY o.position, v.delivery DESC, v.position DESC
         """,
         ("claim", "approved"),
     ),
@@ -397,7 +531,7 @@ WITH mine AS (
     UNION
     SELECT v.id FROM mine JOIN claim_version v ON v.claim = mine.claim AND NOT v.duplicate
 )
-SELECT s.*, {_RECEIVED} AS received
+SELECT s.*, v.claim, {_RECEIVED} AS received
 FROM these JOIN claim_version v USING (id) JOIN visit s ON s.version = v.id, {_FIRST};
 
 CREATE TEMPORARY TABLE changed_person ON COMMIT DROP AS
@@ -406,23 +540,31 @@ WHERE (SELECT count(*) FROM (SELECT FROM visit_person q WHERE q.key = p.key LIMI
       <= {{no_person}};
 """
 
+# An appraisal of a delivery that the snapshot does not show yet.
+_UNSEEN = """
+({{snapshot}}::text IS NULL OR EXISTS (
+    SELECT FROM appraisal a WHERE a.delivery = {}.delivery
+    AND NOT pg_visible_in_snapshot(a.recorded_in::text::xid8, {{snapshot}}::pg_snapshot)))
+"""
+
 _AFFECTED = f"""
 WITH pair AS (
     SELECT c.version AS mine, s.version AS other
     FROM changed_person p JOIN changed c USING (version) JOIN visit_person q ON q.key = p.key
     JOIN visit s ON s.version = q.version
     WHERE (
-        s.started <= c.ended + interval '1 day' AND s.ended >= c.started - interval '1 day'
+        s.started <= c.ended + make_interval(days => {{near}})
+        AND s.ended >= c.started - make_interval(days => {{near}})
     ) OR (
         s.numbers <> '' AND c.numbers <> ''
         AND (s.numbers, s.citizen, s.holder) IS DISTINCT FROM (c.numbers, c.citizen, c.holder)
-        AND s.started BETWEEN c.started - make_interval(months => {{months}})
-                          AND c.started + make_interval(months => {{months}})
+        AND s.started BETWEEN c.started - make_interval(months => {{months}}, days => 1)
+                          AND c.started + make_interval(months => {{months}}, days => 1)
     ) OR (
-        c.ket_qua_dtri = ANY({{died}}) AND s.ended > c.ended
+        c.ket_qua_dtri = ANY({{died}}) AND greatest(s.started, s.ended) > c.ended
     ) OR (
-        s.ma_doituong_kcb = '1.5' AND s.facility = {{facility}} AND s.started >= c.ended
-        AND (c.appointed IS NOT NULL OR c.ma_doituong_kcb = '1.5')
+        s.ma_doituong_kcb = '1.5' AND s.facility = {{facility}}
+        AND (c.ma_doituong_kcb = '1.5' OR (c.appointed IS NOT NULL AND s.started >= c.ended))
     ) OR (
         s.ma_doituong_kcb = '1.3' AND s.ma_noi_di = {{facility}} AND s.started >= c.ended - interval '1 day'
         AND s.started < c.ended + interval '1 year'
@@ -435,21 +577,64 @@ WITH pair AS (
     FROM changed c JOIN visit_bed a USING (version) JOIN visit_bed b ON b.facility = a.facility
          AND b.ma_khoa = a.ma_khoa AND b.ma_giuong = a.ma_giuong AND b.started < a.ended AND b.ended > a.started
          AND b.person <> a.person
+), came AS (
+    SELECT DISTINCT p.mine, p.other
+    FROM pair p JOIN changed c ON c.version = p.mine AND c.appointed IS NOT NULL
+    JOIN visit s ON s.version = p.other AND s.ma_doituong_kcb = '1.5' AND s.facility = {{facility}}
 ), met AS (
-    SELECT p.mine, v.delivery, d.recorded_at, c.received < {_RECEIVED} AS later,
+    SELECT p.mine, v.delivery, c.received < {_RECEIVED} AS later,
            c.ma_loai_kcb = ANY({{inpatient}}) OR s.ma_loai_kcb = ANY({{inpatient}}) OR c.ket_qua_dtri = ANY({{died}})
            OR (s.numbers, s.citizen, s.holder) IS DISTINCT FROM (c.numbers, c.citizen, c.holder)
-           OR s.ma_doituong_kcb IN ('1.3', '1.5') AS looks_ahead
-    FROM pair p JOIN claim_version v ON v.id = p.other AND v.newest AND v.delivery <> {{delivery}}
-    JOIN delivery d ON d.id = v.delivery JOIN visit s ON s.version = p.other JOIN changed c ON c.version = p.mine,
-    {_FIRST}
-    WHERE NOT EXISTS (SELECT FROM claim_version twin WHERE twin.claim = v.claim AND twin.delivery = {{delivery}})
+           OR s.ma_doituong_kcb IN ('1.3', '1.5', '8')
+           OR (s.facility = {{facility}} AND s.ma_loai_kcb = ANY({{outpatient}}) AND c.ma_loai_kcb = ANY({{outpatient}})
+               AND {_DAY_OF.format("s.started")} = {_DAY_OF.format("c.started")}) AS looks_ahead
+    FROM (
+        SELECT mine, other FROM pair
+        UNION  -- whoever came on a slip, beside others of their persons who came on one
+        SELECT c.mine, q.version FROM came c JOIN visit_person p ON p.version = c.other JOIN visit_person q USING (key)
+        JOIN visit s ON s.version = q.version AND s.ma_doituong_kcb = '1.5' AND s.facility = {{facility}}
+        WHERE (SELECT count(*) FROM (SELECT FROM visit_person n WHERE n.key = p.key LIMIT {{no_person}} + 1) those)
+              <= {{no_person}}
+    ) p JOIN claim_version v ON v.id = p.other AND v.newest AND v.delivery <> {{delivery}}
+    JOIN visit s ON s.version = p.other JOIN changed c ON c.version = p.mine AND c.claim <> v.claim, {_FIRST}
+), same AS (  -- other versions of its claims
+    SELECT v.delivery, v.newest
+    FROM claim_version mine JOIN claim_version v ON v.claim = mine.claim AND v.delivery <> {{delivery}}
+    WHERE mine.delivery = {{delivery}} AND NOT mine.duplicate AND NOT v.duplicate
+), year AS (  -- since when the store knows the facility's claims: before this delivery, and with it
+    SELECT (SELECT min(c.ended) FROM changed c) + interval '1 year' AS now,
+           (SELECT s.ended FROM visit s JOIN claim_version v ON v.id = s.version
+            WHERE s.facility = {{facility}} AND s.ended IS NOT NULL AND v.delivery <> {{delivery}}
+            ORDER BY s.ended LIMIT 1) + interval '1 year' AS before
 )
 INSERT INTO affected_delivery (delivery, because)
 SELECT met.delivery, {{delivery}} FROM met WHERE later OR looks_ahead
 UNION
+SELECT same.delivery, {{delivery}} FROM same WHERE newest
+UNION  -- it came before what was recorded before it, whose place in the order of receipt it did not know
+SELECT {{delivery}}, {{delivery}} FROM same WHERE same.delivery > {{delivery}}
+UNION
+SELECT v.delivery, {{delivery}} FROM year JOIN visit s ON s.facility = {{facility}} AND s.ma_doituong_kcb = '1.5'
+     AND s.ended >= year.now AND s.started >= year.now AND s.started < year.before
+JOIN claim_version v ON v.id = s.version AND v.newest AND v.delivery <> {{delivery}}
+UNION
 SELECT {{delivery}}, {{delivery}} FROM met JOIN claim_version v ON v.id = met.mine AND v.delivery = {{delivery}}
-WHERE met.recorded_at > {{known_at}}::timestamptz - interval '5 minutes'
+WHERE {_UNSEEN.format("met")}
+UNION
+SELECT {{delivery}}, {{delivery}} FROM same WHERE {_UNSEEN.format("same")}
+ORDER BY 1
+ON CONFLICT (delivery) DO UPDATE SET because = excluded.because, at = clock_timestamp()
+"""
+
+_RECALLS = """
+INSERT INTO affected_delivery (delivery, because)
+SELECT DISTINCT w.delivery, {delivery}
+FROM claim_version v JOIN visit c ON c.version = v.id JOIN visit_person p ON p.version = v.id
+JOIN visit_person q ON q.key = p.key JOIN visit s ON s.version = q.version AND s.facility = c.facility
+     AND s.started = c.started AND s.ended = c.ended AND s.ma_doituong_kcb = '8'
+JOIN claim_version w ON w.id = s.version AND w.newest AND w.delivery > {delivery}
+WHERE v.delivery = {delivery} AND v.position = ANY({positions}) AND c.ma_doituong_kcb <> '8'
+  AND (SELECT count(*) FROM (SELECT FROM visit_person n WHERE n.key = p.key LIMIT {no_person} + 1) those) <= {no_person}
 ORDER BY 1
 ON CONFLICT (delivery) DO UPDATE SET because = excluded.because, at = clock_timestamp()
 """

@@ -17,8 +17,8 @@ from claim_pipeline.results import Digests, digests
 from claim_pipeline.store import bulk
 from claim_pipeline.store.content import content_hashes
 from claim_pipeline.store.models import OUTCOMES
-from claim_pipeline.store.past import Kept
-from claim_pipeline.workspace import RESTS_ON, Delivery, Workspace
+from claim_pipeline.store.past import Kept, fill, note_affected, one_at_a_time
+from claim_pipeline.workspace import RESTS_ON, VISIT_COSTS, Delivery, Workspace
 from claim_rules import catalogue
 from claim_rules.findings import REJECT_CLAIM
 from claim_rules.frames import ClaimTables, empty_claims
@@ -60,6 +60,7 @@ class Recording:
             lines = ws.read_frame("line_outcomes")
         rests_on = ws.read_json(RESTS_ON) if decided and (ws.folder / RESTS_ON).exists() else {}
         found = digests(outcomes, lines, findings) if decided else None
+        costs = ws.read_frame(VISIT_COSTS) if ws.has_frame(VISIT_COSTS) else None
         return cls(
             delivery=delivery,
             report_sha256=_sha256(ws.report),
@@ -69,7 +70,7 @@ class Recording:
             findings=findings,
             rests_on={"rule_book": _rule_book(ws.report)} | rests_on,
             digests=found,
-            kept=Kept.of(tables, _refused_in_structure(findings)) if decided else None,
+            kept=Kept.of(tables, refused_in_structure(findings), costs) if decided else None,
         )
 
     def write(self, connection: psycopg.Connection[Any], delivery_id: int, facility: str, actor: str) -> str | None:
@@ -92,10 +93,18 @@ class Recording:
         return self.digests.whole if self.digests else None
 
     def append(
-        self, connection: psycopg.Connection[Any], delivery_id: int, actor: str, cause: str, positions: set[int]
+        self,
+        connection: psycopg.Connection[Any],
+        delivery_id: int,
+        facility: str,
+        actor: str,
+        cause: str,
+        positions: set[int],
     ) -> tuple[int, int]:
         """Adds a later appraisal of a recorded delivery: what was decided of the claims at these positions, which then
         stands for them, and the findings of the delivery as a whole. Returns its id and number.
+
+        A claim that a rule of structure refused and now does not is from now on seen by the rules of other claims.
 
         Raises ValueError where the claims are not those that are recorded.
         """
@@ -121,6 +130,9 @@ class Recording:
             findings=self.findings[self.findings["claim"].isin(positions) | of_none].reset_index(drop=True),
         )
         some._write_decided(connection, appraisal, version)
+        if self.kept is not None and fill(connection, delivery_id, facility, self.kept):
+            one_at_a_time(connection)
+            note_affected(connection, delivery_id, facility, self.rests_on.get("seen"))
         number = connection.execute("SELECT number FROM appraisal WHERE id = %s", [appraisal]).fetchone()
         return appraisal, int(number[0]) if number else 0
 
@@ -167,7 +179,7 @@ class Recording:
         bulk.copy_in(connection, "finding", columns)
 
 
-def _refused_in_structure(findings: pd.DataFrame) -> set[int]:
+def refused_in_structure(findings: pd.DataFrame) -> set[int]:
     """Positions of the claims that a rule of structure refused."""
     if findings.empty:
         return set()

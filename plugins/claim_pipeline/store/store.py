@@ -156,7 +156,7 @@ class Store(Deliveries, Appraisals, Statistics, Validations, Audits):
         claim is the newest depends on the order in which the deliveries were received, not recorded.
         Raises OperatorError if the database refuses what it is given (say, amounts that do not add up).
         """
-        from claim_pipeline.store.past import note_affected
+        from claim_pipeline.store.past import note_affected, one_at_a_time
         from claim_pipeline.store.recording import Recording
         from claim_pipeline.store.validations import ValidationRecording
 
@@ -193,7 +193,8 @@ class Store(Deliveries, Appraisals, Statistics, Validations, Audits):
                 self._move(
                     connection, delivery_id, "recorded", actor, recording.report_sha256, outputs, recording.totals
                 )
-                note_affected(_driver(connection), delivery_id, row.facility, recording.rests_on.get("known_at"))
+                one_at_a_time(_driver(connection))
+                note_affected(_driver(connection), delivery_id, row.facility, recording.rests_on.get("seen"))
             faults.point("record:written")
         faults.point("record:committed")
 
@@ -229,29 +230,20 @@ class Store(Deliveries, Appraisals, Statistics, Validations, Audits):
 
         tables: of the delivery. Returns claim (position, int64) and received (yyyymmdd, the last time before this).
         """
-        import pandas as pd
-
-        from claim_pipeline.store.content import content_hashes
-        from claim_pipeline.store.recording import identity
-
-        names = identity(tables.claims["MA_LK"])
-        mine = tables.claims[["claim"]].assign(MA_LK=names, own=content_hashes(tables).to_numpy())[names.notna()]
         with self._engine.connect() as connection:
-            rows = connection.execute(_EARLIER, {"id": delivery_id, "names": sorted(set(mine["MA_LK"]))}).all()
-        known = pd.DataFrame(rows, columns=["MA_LK", "sha256", "received"]).astype("str")
-        both = mine.merge(known, on="MA_LK")
-        return both.loc[both["own"] != both["sha256"], ["claim", "received"]].reset_index(drop=True)
+            return _earlier_versions(connection, delivery_id, tables)
 
     def past(self, delivery_id: int, tables: ClaimTables) -> dict[str, pd.DataFrame]:
         """Frames of other claims for the rules that look beyond a delivery (claim_rules.engine.Case.history); tables:
         of the delivery. What nobody sends yet (check-ins, settlements) is absent, and its rules are skipped."""
         from claim_pipeline.store import past
 
-        versions = self.earlier_versions(delivery_id, tables)
-        with self._personal_data_kept_in(f"past of {delivery_id}"), self._engine.begin() as connection:
+        one_moment = self._engine.connect().execution_options(isolation_level="REPEATABLE READ")
+        with self._personal_data_kept_in(f"past of {delivery_id}"), one_moment as connection, connection.begin():
             facility = connection.execute(
                 text("SELECT facility FROM delivery WHERE id = :id"), {"id": delivery_id}
             ).scalar_one()
+            versions = _earlier_versions(connection, delivery_id, tables)
             return {"versions": versions} | past.frames(_driver(connection), delivery_id, facility, tables)
 
     def affected(self) -> dict[int, dt.datetime]:
@@ -267,6 +259,44 @@ class Store(Deliveries, Appraisals, Statistics, Validations, Audits):
                 text("DELETE FROM affected_delivery WHERE delivery = :id AND at = :since"),
                 {"id": delivery_id, "since": since},
             )
+
+    def without_history(self) -> list[int]:
+        """Recorded deliveries with claims of which the rules that look at other claims lack something: recorded by an
+        older version. Oldest first."""
+        from claim_rules import catalogue
+
+        structure = [rule.id for rule in catalogue.book().values() if rule.stage == catalogue.STRUCTURE]
+        with self._engine.connect() as connection:
+            return list(connection.execute(_WITHOUT_HISTORY, {"structure": structure}).scalars())
+
+    def fill_history(self, delivery_id: int, tables: ClaimTables, *, note: bool) -> int:
+        """Adds what is lacking (`without_history`) of a delivery in one transaction; returns of how many claims.
+
+        tables: as its bytes are read now. note: also takes note of the deliveries whose claims look otherwise beside
+        these (`affected`), this one among them. Raises ValueError where the claims are not those that are recorded.
+        """
+        import pandas as pd
+
+        from claim_pipeline.store.past import Kept, fill, note_affected, one_at_a_time
+        from claim_pipeline.store.recording import identity, refused_in_structure
+
+        names = dict(zip(tables.claims["claim"], identity(tables.claims["MA_LK"]), strict=True))
+        with self._personal_data_kept_in(f"history of {delivery_id}"), self._engine.begin() as connection:
+            row = _locked_delivery(connection, delivery_id)
+            recorded = connection.execute(
+                text("SELECT position, ma_lk FROM claim_version WHERE delivery = :id"), {"id": delivery_id}
+            ).tuples().all()
+            if dict(recorded) != {position: None if pd.isna(name) else name for position, name in names.items()}:
+                raise ValueError("the claims of this delivery are not those that are recorded")
+            found = connection.execute(_FOUND_FIRST, {"id": delivery_id}).all()
+            refused = refused_in_structure(pd.DataFrame(found, columns=["claim", "rule", "severity"]))
+            driver = _driver(connection)
+            added = fill(driver, delivery_id, row.facility, Kept.of(tables, refused))
+            if added and note:
+                one_at_a_time(driver)
+                note_affected(driver, delivery_id, row.facility, None)
+            faults.point("history:filled")
+            return added
 
     def newest_before(self, delivery_id: int, ma_lks: Iterable[str]) -> dict[str, tuple[int, int]]:
         """MA_LK -> (delivery, position) of the newest readable claim that earlier deliveries of the same facility
@@ -554,6 +584,20 @@ WHERE c.facility = (SELECT facility FROM delivery WHERE id = :id) AND c.ma_lk = 
 ORDER BY c.id, v.delivery DESC
 """)
 
+_WITHOUT_HISTORY = text("""
+SELECT DISTINCT v.delivery
+FROM claim_version v LEFT JOIN visit s ON s.version = v.id LEFT JOIN visit_cost c ON c.version = v.id
+WHERE v.readable AND c.version IS NULL AND (s.version IS NOT NULL OR NOT EXISTS (
+    SELECT FROM finding f JOIN appraisal a ON a.id = f.appraisal AND a.number = 1
+    WHERE f.version = v.id AND f.severity = 'reject_claim' AND f.rule = ANY(:structure)))
+ORDER BY 1
+""")
+
+_FOUND_FIRST = text("""
+SELECT v.position, f.rule, f.severity FROM finding f JOIN claim_version v ON v.id = f.version
+JOIN appraisal a ON a.id = f.appraisal AND a.number = 1 WHERE v.delivery = :id
+""")
+
 _NEWEST_BEFORE = text("""
 SELECT DISTINCT ON (c.id) c.ma_lk, v.delivery, v.position
 FROM claim c JOIN claim_version v ON v.claim = c.id
@@ -570,6 +614,20 @@ FROM delivery d LEFT JOIN LATERAL (
 ) newest ON true
 ORDER BY d.id DESC LIMIT :limit
 """)
+
+
+def _earlier_versions(connection: Connection, delivery_id: int, tables: ClaimTables) -> pd.DataFrame:
+    import pandas as pd
+
+    from claim_pipeline.store.content import content_hashes
+    from claim_pipeline.store.recording import identity
+
+    names = identity(tables.claims["MA_LK"])
+    mine = tables.claims[["claim"]].assign(MA_LK=names, own=content_hashes(tables).to_numpy())[names.notna()]
+    rows = connection.execute(_EARLIER, {"id": delivery_id, "names": sorted(set(mine["MA_LK"]))}).all()
+    known = pd.DataFrame(rows, columns=["MA_LK", "sha256", "received"]).astype("str")
+    both = mine.merge(known, on="MA_LK")
+    return both.loc[both["own"] != both["sha256"], ["claim", "received"]].reset_index(drop=True)
 
 
 def _forget_connections(engine: Engine | None) -> None:
