@@ -283,9 +283,13 @@ class Store(Deliveries, Appraisals, Statistics, Validations, Audits):
         names = dict(zip(tables.claims["claim"], identity(tables.claims["MA_LK"]), strict=True))
         with self._personal_data_kept_in(f"history of {delivery_id}"), self._engine.begin() as connection:
             row = _locked_delivery(connection, delivery_id)
-            recorded = connection.execute(
-                text("SELECT position, ma_lk FROM claim_version WHERE delivery = :id"), {"id": delivery_id}
-            ).tuples().all()
+            recorded = (
+                connection.execute(
+                    text("SELECT position, ma_lk FROM claim_version WHERE delivery = :id"), {"id": delivery_id}
+                )
+                .tuples()
+                .all()
+            )
             if dict(recorded) != {position: None if pd.isna(name) else name for position, name in names.items()}:
                 raise ValueError("the claims of this delivery are not those that are recorded")
             found = connection.execute(_FOUND_FIRST, {"id": delivery_id}).all()
