@@ -43,7 +43,8 @@ class Rule:
     found_by: "rule" (function here), "extract", "validate", "statistics" (level facility-month) or another rule's id
     that carries it. since, until: days of
     NGAY_RA (yyyymmdd) between which it holds. decisions: versions of the format on which it
-    runs. confidence: how sure the sources are of it (high, medium, low; "" where none says).
+    runs. demands: tables that a claim must have in the case that the rule finds: without them it still needs paper.
+    confidence: how sure the sources are of it (high, medium, low; "" where none says).
     """
 
     id: str
@@ -64,6 +65,7 @@ class Rule:
     since: str = ""
     until: str = ""
     confidence: str = ""
+    demands: tuple[str, ...] = ()
     decisions: tuple[str, ...] = ("130", "4750", "3176")
     check: Check | None = field(default=None, compare=False, repr=False)
 

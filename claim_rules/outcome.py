@@ -8,36 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from claim_rules import benefit, dictionary, money, options
+from claim_rules import benefit, catalogue, dictionary, money, options
 from claim_rules.engine import Appraisal, as_json
-from claim_rules.findings import ADJUST_AMOUNT, REJECT_CLAIM, REJECT_LINE
+from claim_rules.findings import ADJUST_AMOUNT, CLAIM, REJECT_CLAIM, REJECT_LINE
 from claim_rules.frames import ClaimTables, claims_with
 from claim_rules.lines import LINE_TABLES, ClaimLines
 
 ACCEPTED, ADJUSTED, REJECTED, REFERRED = "accepted", "adjusted", "rejected", "referred"
 OUTCOMES = (ACCEPTED, ADJUSTED, REJECTED, REFERRED)
 
-CLAIM = "CLAIM"
-"""As `correct_field` of a claim's finding: its correct_value is the most that the claim may be approved for."""
-
 PRICED = ("SO_LUONG", "DON_GIA_BH", "TYLE_TT_DV", "TYLE_TT_BH")
 """Line values from which THANH_TIEN_BH is computed; a corrected one makes it be computed anew."""
 
 CORRECTABLE = (*PRICED, "THANH_TIEN_BV", "THANH_TIEN_BH", "MUC_HUONG", "T_NGUONKHAC", "T_BHTT")
 """What a finding may correct (`correct_field`). With T_BHTT only the split is computed anew."""
-
-DEMANDED = {
-    "STR-016": ("XML4",),
-    "STR-017": ("XML5",),
-    "STR-018": ("XML7", "XML8"),
-    "STR-019": ("XML13",),
-    "STR-035": ("XML14",),
-    "STR-036": ("XML9",),
-}
-"""Rules that ask for a table which a claim must have in its case: without it the claim still needs paper."""
-
-CLAIM_CAP_RULE = "SUM-015"
-"""Where this rule fired the claim is paid at most XML1.T_BHTT (contracts, report, money)."""
 
 
 @dataclass
@@ -234,7 +218,7 @@ def _claims(
     has_lines = position.isin(sums.index)
     requested = position.map(sums["requested"]).where(has_lines, position.map(header)).fillna(0).astype("int64")
     approved = position.map(sums["approved"]).fillna(0).astype("int64")
-    caps = _caps(found, header)
+    caps = _caps(found)
     most = caps.groupby(found.loc[caps.index, "claim"].astype("int64")).min()
     cap = position.map(most).astype("Int64").fillna(approved).astype("int64")
     approved = approved.where(approved <= cap, cap)
@@ -272,8 +256,11 @@ def _without_table(tables: ClaimTables, found: pd.DataFrame) -> set[int]:
     """Claims that lack a table which a rule asked for; not where their decision does not have that table."""
     out: set[int] = set()
     decisions = tables.claims.set_index("claim")["decision"]
-    for rule, names in DEMANDED.items():
-        told = found.loc[(found["rule"] == rule) & found["claim"].notna(), "claim"].astype("int64").unique()
+    for entry in catalogue.book().values():
+        names = entry.demands
+        if not names:
+            continue
+        told = found.loc[(found["rule"] == entry.id) & found["claim"].notna(), "claim"].astype("int64").unique()
         for name in names if len(told) else ():
             having = [one for one in dictionary.DECISIONS if name in dictionary.tables(one)]
             out |= set(told[decisions.loc[told].isin(having).to_numpy()]) - claims_with(tables, name)
@@ -306,16 +293,14 @@ def _cuts(
             by_claim = lost.groupby(claims.lines.loc[lost.index, "claim"]).sum()
             position = found.loc[whole_claims, "claim"].astype("int64")
             cut[whole_claims] = position.map(by_claim).fillna(0).astype("int64")
-    caps = _caps(found, claims.visits["T_BHTT#"].fillna(0).clip(lower=0).astype("int64"))
+    caps = _caps(found)
     if len(caps):
         position = found.loc[caps.index, "claim"].astype("int64")
         cut[caps.index] = (position.map(requested) - caps).clip(lower=0).astype("int64")
     return cut
 
 
-def _caps(found: pd.DataFrame, header: pd.Series) -> pd.Series:
+def _caps(found: pd.DataFrame) -> pd.Series:
     """The most that a finding leaves of its claim (int64, index of the findings that do so)."""
     adjusts = (found["severity"] == ADJUST_AMOUNT) & found["claim"].notna()
-    by_header = found.loc[adjusts & (found["rule"] == CLAIM_CAP_RULE), "claim"].astype("int64")
-    stated = found.loc[adjusts & (found["correct_field"] == CLAIM), "correct_value"].astype("int64")
-    return pd.concat([by_header.map(header).fillna(0).astype("int64"), stated])
+    return found.loc[adjusts & (found["correct_field"] == CLAIM), "correct_value"].astype("int64").clip(lower=0)

@@ -7,7 +7,7 @@ import pandas as pd
 from claim_rules import benefit, law, money
 from claim_rules.catalogue import SPLIT, TOTALS, rule
 from claim_rules.engine import Case, Column, claim_findings, line_findings
-from claim_rules.findings import ADJUST_AMOUNT, WARN, concat
+from claim_rules.findings import ADJUST_AMOUNT, CLAIM, WARN, concat
 from claim_rules.rules.structure import FORMAT
 
 BASIS = f"{FORMAT}; Thông tư 12/2026/TT-BTC Điều 10 khoản 1 điểm k"
@@ -228,7 +228,8 @@ for _id, (_header, _column, _vi, _en) in _TOTALS.items():
     basis=f"{BASIS}; XML1 trường 50",
 )
 def fund_total(case: Case) -> pd.DataFrame:
-    """XML1.T_BHTT against the lines, and without other sources against T_TONGCHI_BH − T_BNCCT."""
+    """XML1.T_BHTT against the lines, and without other sources against T_TONGCHI_BH − T_BNCCT. The claim is paid at
+    most what XML1.T_BHTT asks for (contracts, report, money)."""
     visits = case.visits
     stated = visits["T_BHTT#"]
     tolerance = claim_tolerance(case)
@@ -245,6 +246,8 @@ def fund_total(case: Case) -> pd.DataFrame:
         field="T_BHTT",
         observed=amounts(stated),
         expected=amounts(right),
+        correct_field=CLAIM,
+        correct_value=stated.fillna(0).clip(lower=0),
     )
 
 

@@ -8,8 +8,7 @@ from claim_rules import benefit, law, money, routes
 from claim_rules.catalogue import ROUTE, TOTALS, rule
 from claim_rules.days_off import days_off, to_days
 from claim_rules.engine import Case, claim_findings, line_findings
-from claim_rules.findings import ADJUST_AMOUNT, REJECT_LINE, WARN
-from claim_rules.outcome import CLAIM
+from claim_rules.findings import ADJUST_AMOUNT, CLAIM, REJECT_LINE, WARN
 from claim_rules.reference import OPEN_END, missing
 from claim_rules.rules.arithmetic import amounts, claim_tolerance
 from claim_rules.rules.payment_rate import (

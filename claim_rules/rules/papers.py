@@ -31,6 +31,7 @@ def _lacks(case: Case, table: str) -> pd.Series:
 @rule(
     "STR-016",
     stage=STRUCTURE,
+    demands=("XML4",),
     level="claim",
     severity=WARN,
     title_vi="Xét nghiệm, chẩn đoán hình ảnh, thăm dò chức năng có kết quả (XML4)",
@@ -66,6 +67,7 @@ def _plain(code: pd.Series) -> pd.Series:
 @rule(
     "STR-017",
     stage=STRUCTURE,
+    demands=("XML5",),
     level="claim",
     severity=WARN,
     title_vi="Có diễn biến lâm sàng (XML5)",
@@ -84,6 +86,10 @@ def without_notes(case: Case) -> pd.DataFrame:
 @rule(
     "STR-018",
     stage=STRUCTURE,
+    demands=(
+        "XML7",
+        "XML8",
+    ),
     level="claim",
     severity=WARN,
     title_vi="Người bệnh nội trú có giấy ra viện và tóm tắt hồ sơ bệnh án (XML7, XML8)",
@@ -107,6 +113,7 @@ def without_discharge_papers(case: Case) -> pd.DataFrame:
 @rule(
     "STR-019",
     stage=STRUCTURE,
+    demands=("XML13",),
     level="claim",
     severity=WARN,
     title_vi="Người bệnh chuyển tuyến có nơi đến và giấy chuyển tuyến (XML13)",
@@ -130,6 +137,7 @@ def transfer_without_paper(case: Case) -> pd.DataFrame:
 @rule(
     "STR-035",
     stage=STRUCTURE,
+    demands=("XML14",),
     level="claim",
     severity=WARN,
     title_vi="Ngày hẹn tái khám khớp giấy hẹn (XML14)",
@@ -165,6 +173,7 @@ def return_without_paper(case: Case) -> pd.DataFrame:
 @rule(
     "STR-036",
     stage=STRUCTURE,
+    demands=("XML9",),
     level="claim",
     severity=WARN,
     title_vi="Có cân nặng con thì có giấy chứng sinh (XML9)",

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from claim_rules import cases, catalogue, engine, outcome
-from claim_rules.findings import findings
+from claim_rules.contract import Contract
+from claim_rules.findings import CLAIM, findings
 from claim_rules.frames import ClaimTables
 
 RULES = [rule for rule in catalogue.book().values() if rule.level in ("line", "claim", "cross-claim")]
@@ -36,9 +37,18 @@ def base(count: int = 2) -> ClaimTables:
 TABLES = base()
 
 
-def fold(tables: ClaimTables, found: pd.DataFrame, referrals: list[tuple[int, str]] | None = None) -> outcome.Outcome:
+def fold(
+    tables: ClaimTables,
+    found: pd.DataFrame,
+    referrals: list[tuple[int, str]] | None = None,
+    corrections: list[tuple[str, int, str, int]] | None = None,
+    terms: Contract | None = None,
+) -> outcome.Outcome:
     told = pd.DataFrame(referrals or [], columns=["claim", "reason"]).astype({"claim": "int64", "reason": "str"})
-    appraisal = engine.Appraisal(found, told, engine.build(tables), [], [], [])
+    made = pd.DataFrame(corrections or [], columns=["rule", "line_index", "correct_field", "correct_value"])
+    made = made.astype({"rule": "str", "line_index": "int64", "correct_field": "str", "correct_value": "Int64"})
+    numbers = engine.build(tables)
+    appraisal = engine.Appraisal(found, told, numbers, [], [], [], made, contract=terms or Contract())
     return outcome.fold(tables, appraisal, catalogue.complete(found, tables), signature_reasons=["unsigned"])
 
 
@@ -53,22 +63,52 @@ def any_findings(draw: st.DrawFn) -> list[dict[str, Any]]:
         rule = draw(st.sampled_from(RULES))
         severity = draw(st.sampled_from(["reject_claim", "reject_line", "adjust_amount", "adjust_amount", "warn"]))
         row: dict[str, Any] = {"claim": draw(st.integers(0, 1)), "rule": rule.id, "severity": severity}
-        if severity in ("reject_line", "adjust_amount") and rule.id != "SUM-015":
+        if severity in ("reject_line", "adjust_amount") and draw(st.integers(0, 3)):
             row["table"] = draw(st.sampled_from(["XML2", "XML3"]))
             row["row"] = draw(st.integers(1, 1 if row["table"] == "XML2" else 2))
             if severity == "adjust_amount":
                 row["correct_field"] = draw(st.sampled_from([name for names in FIELDS.values() for name in names]))
                 row["correct_value"] = draw(st.one_of(st.none(), st.integers(0, 10**9)))
         elif severity == "adjust_amount" and draw(st.booleans()):
-            row |= {"correct_field": outcome.CLAIM, "correct_value": draw(st.integers(0, 10**8))}
+            row |= {"correct_field": CLAIM, "correct_value": draw(st.integers(0, 10**8))}
         rows.append(row)
     return rows
 
 
+AMOUNTS = st.sampled_from([None, "", "0.00", "-1.00", "0.01", "40480.00", "99999999999.99", "x"])
+CORRECTIONS = st.lists(
+    st.tuples(
+        st.sampled_from(["BEN-016", "BEN-018", "SUM-017"]), st.integers(0, 5), st.sampled_from(outcome.CORRECTABLE),
+        st.one_of(st.none(), st.integers(0, 10**9)),
+    ),
+    max_size=6,
+)  # fmt: skip
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(any_findings(), st.booleans())
-def test_amounts_always_add_up(rows: list[dict[str, Any]], asked: bool) -> None:
-    result = fold(TABLES, findings(rows), [(0, "route-unknown")] if asked else [])
+@given(any_findings(), st.booleans(), CORRECTIONS, st.lists(AMOUNTS, min_size=6, max_size=6), st.booleans())
+def test_amounts_always_add_up(
+    rows: list[dict[str, Any]], asked: bool, corrections: Any, amounts: list[str | None], retest: bool
+) -> None:
+    """Whatever is claimed, found, corrected and capped; corrections count where a finding of their rule does."""
+    rows = rows + [{"claim": index // 3, "rule": rule, "severity": "adjust_amount"} for rule, index, *_ in corrections]
+    tables = ClaimTables(TABLES.claims, {name: frame.copy() for name, frame in TABLES.items()})
+    for name, column, values in (
+        ("XML2", "T_BHTT", amounts[:2]),
+        ("XML2", "THANH_TIEN_BH", amounts[2:4]),
+        ("XML3", "T_BHTT", amounts[2:]),
+    ):
+        tables[name][column] = pd.Series(values, index=tables[name].index, dtype="str")
+    terms = Contract(options={"retest_after_refusal": "yes" if retest else "no"})
+    result = fold(tables, findings(rows), [(0, "route-unknown")] if asked else [], corrections, terms)
+    caps = result.findings[
+        (result.findings["correct_field"] == CLAIM) & (result.findings["severity"] == "adjust_amount")
+    ]
+    most = caps["claim"].map(result.claims.set_index("claim")["approved"])
+    assert (most <= caps["correct_value"]).all()
+    gone = result.findings[(result.findings["severity"] == "reject_line") & result.findings["row"].notna()]
+    left = result.lines.merge(gone[["claim", "table", "row"]], on=["claim", "table", "row"])
+    assert (left["approved"] == 0).all()
     assert (result.what_if["approved"] <= claim_totals(result).loc[result.what_if["claim"]].to_numpy()).all()
     for frame in (result.lines, result.claims):
         assert (frame["requested"] == frame["approved"] + frame["refused"]).all()
@@ -127,7 +167,7 @@ def test_a_finding_that_only_warns_corrects_nothing() -> None:
 
 
 def test_a_claim_is_paid_at_most_its_cap() -> None:
-    result = _ruling({}, correct_field=outcome.CLAIM, correct_value=10_000_000)
+    result = _ruling({}, correct_field=CLAIM, correct_value=10_000_000)
     assert result.claims["approved"].tolist()[0] == 10_000_000
     assert result.findings["amount_refused"].tolist() == [result.claims["requested"].tolist()[0] - 10_000_000]
 
