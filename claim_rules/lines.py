@@ -129,6 +129,11 @@ def _one_table(tables: ClaimTables, name: str) -> tuple[pd.DataFrame, pd.DataFra
     return out, present
 
 
+def kind_of_care(code: pd.Series, decision: pd.Series) -> pd.Series:
+    """MA_LOAI_KCB with its two digits (str, aligned): Decision 130 has it as a number, 3 for 03."""
+    return code.where((decision != "130") | ~code.str.fullmatch("[0-9]"), "0" + code)
+
+
 def build(tables: ClaimTables) -> ClaimLines:
     """Numbers of all readable claims. Where XML1 has several rows for a claim the first stands for it."""
     readable = tables.claims[tables.claims["readable"]].set_index("claim")
@@ -145,6 +150,7 @@ def build(tables: ClaimTables) -> ClaimLines:
             visits[name] = pd.Series([""] * len(visits), index=visits.index, dtype="str")
     visits["decision"] = readable["decision"].reindex(visits.index)
     visits["facility"] = readable["MA_CSKCB"].reindex(visits.index).fillna("")
+    visits["MA_LOAI_KCB"] = kind_of_care(visits["MA_LOAI_KCB"], visits["decision"])
     visits["inpatient"] = visits["MA_LOAI_KCB"].isin(law.load("inpatient")["codes"])
     visits["day_in"] = visits["NGAY_VAO"].str[:8]
     visits["day_out"] = visits["NGAY_RA"].str[:8]

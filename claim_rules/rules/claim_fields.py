@@ -102,8 +102,7 @@ def diagnoses(case: Case) -> pd.DataFrame:
 def kind_of_care(case: Case) -> pd.DataFrame:
     """MA_LOAI_KCB by the day of NGAY_RA. Decision 130 has it as a number: 1 is 01 there."""
     visits = case.visits
-    value = visits["MA_LOAI_KCB"].where(visits["decision"] != "130", visits["MA_LOAI_KCB"].str.zfill(2))
-    pairs = pd.DataFrame({"code": value, "day": visits["day_out"]})
+    pairs = pd.DataFrame({"code": visits["MA_LOAI_KCB"], "day": visits["day_out"]})
     expected = {day: sorted(_valid_kinds(day)) for day in pairs["day"].unique()}
     kinds = pairs.drop_duplicates()
     bad = {

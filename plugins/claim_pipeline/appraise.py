@@ -103,6 +103,7 @@ def run(
             "received_day": _day(delivery.received_at),
             "signature": asdict(signed),
             "seen": seen,
+            "failed": appraisal.failed,
             "history": histories.write(ws.folder / HISTORY, history) if history is not None else None,
         },
     )

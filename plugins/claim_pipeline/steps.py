@@ -328,6 +328,7 @@ def _step(step: str, row: DeliveryRow, ws: Workspace) -> None:
         _tell_unknown_facility(row)
         known, used = _reference()
         step_on_files(step, ws, used.of(ws.read_tables()), _history(row.id, ws), known=known)
+        _tell_failed_rules(row, ws)
     else:
         # only codes that an export has in another form are told by reference data before the rules
         open_codes = step == "transform" and ws.has_frame("open-codes")
@@ -346,6 +347,22 @@ def _keep_history(ws: Workspace) -> None:
 
     if (ws.folder / HISTORY).exists():
         _archive().keep(ws.folder / HISTORY)
+
+
+def _tell_failed_rules(row: DeliveryRow, ws: Workspace) -> None:
+    """Rules that could not run: the claims are referred, and an operator must see to the rule."""
+    from claim_pipeline.workspace import RESTS_ON
+
+    failed = ws.read_json(RESTS_ON)["failed"]
+    if failed:
+        rules = ", ".join(entry["rule"] for entry in failed)
+        said = {
+            "message_vi": f"Quy tắc {rules} không chạy được trên lô {row.id}; hồ sơ liên quan chuyển người xem xét. "
+            "Xem nhật ký bước appraise, sửa nguyên nhân rồi chạy giamdinh reappraise.",
+            "message_en": f"Rules {rules} could not run on delivery {row.id}; their claims are referred. "
+            "See the log of the step appraise, mend the cause, then run giamdinh reappraise.",
+        }
+        _store().notice("rule-error", row.facility, f"#{row.id}", {"delivery": row.id, "failed": failed} | said)
 
 
 def _tell_unknown_facility(row: DeliveryRow) -> None:

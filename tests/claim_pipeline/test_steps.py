@@ -640,3 +640,27 @@ def test_claims_of_an_older_version_get_what_the_rules_of_other_claims_need(
     assert all(set(whole[name]) <= set(now[name]) for name in VISITS)
     assert standing(connect, url)["C"] == ("rejected", ["DUP-003"])
     assert rebuild("--appraise").startswith("Đã bổ sung 0 hồ sơ của 0 lô")
+
+
+def test_a_rule_that_cannot_run_is_told_to_the_operator_and_its_claims_are_referred(
+    place: Path, url: str, connect: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from claim_rules import catalogue
+
+    def raises(case: Any) -> Any:
+        raise ZeroDivisionError(case.visits["HO_TEN"].iloc[0])
+
+    book = dict(catalogue.book())
+    book["DUP-003"] = catalogue.Rule(**{**vars(book["DUP-003"]), "check": raises})
+    monkeypatch.setattr(catalogue, "book", lambda: book)
+    drop(place, stay_file(place, *SENT["a.xml"][1], FACILITY), "a.xml")
+    assert steps.run_all("test")["answered"] == 1
+    assert standing(connect, url) == {"A": ("referred", [])}
+    [told] = steps._store().notices()
+    assert (told.kind, told.facility, told.detail["failed"]) == (
+        "rule-error", FACILITY, [{"rule": "DUP-003", "error": "ZeroDivisionError"}],
+    )  # fmt: skip
+    assert "DUP-003" in told.detail["message_vi"]
+    assert "Nguyễn" not in str(told)
+    page = next((place / "outbox" / FACILITY).glob("*/report.html")).read_text("utf-8")
+    assert "Quy tắc DUP-003 chưa chạy được" in page

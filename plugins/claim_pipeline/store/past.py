@@ -38,7 +38,7 @@ from claim_rules.episodes import (
     visit_costs,
 )
 from claim_rules.frames import ClaimTables, texts
-from claim_rules.lines import build
+from claim_rules.lines import build, kind_of_care
 from claim_rules.rules.card_register import name_key
 
 DEVICES = "devices"
@@ -80,6 +80,8 @@ class Kept:
             kept[column] = _time(visits[element]).array
         for element in _AS_SENT:
             kept[element.lower()] = visits[element].array
+        decision = tables.claims.set_index("claim")["decision"].reindex(visits.index)
+        kept["ma_loai_kcb"] = kind_of_care(visits["MA_LOAI_KCB"], decision).array
         kept["numbers"] = numbers.reindex(visits.index).fillna("").array
         kept["citizen"] = citizens.reindex(visits.index).fillna("").array
         kept["holder"] = name_key(visits["HO_TEN"]).array
