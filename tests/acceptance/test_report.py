@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ class Row:
     edits: Edits = field(default_factory=dict)
     raw: dict[str, str | None] = field(default_factory=dict)
     outcome: str = "accepted"
+    refused: str = ""
     findings: tuple[tuple[str, str, str | None, int | None, str | None], ...] = ()
     hidden: str = ""
 
@@ -83,6 +85,23 @@ ROWS = [
         outcome="rejected", findings=(("TIME-001", REJECT, "XML1", None, "NGAY_RA"),)),
     Row("a telephone number that is too long", {"XML1/1": {"DIEN_THOAI": "09012345678901234"}},
         findings=(("DICT-002", WARN, "XML1", None, "DIEN_THOAI"),), hidden="09012345678901234"),
+    Row("a line asks for less than nothing", {"XML3/1": {"T_BHTT": "-40480.00"}}, outcome="rejected",
+        findings=(("STR-013", REJECT, "XML3", 1, "T_BHTT"),)),
+    Row("three decimals of a đồng", {"XML3/1": {"T_BHTT": "40480.001"}}, outcome="rejected",
+        findings=(("STR-013", REJECT, "XML3", 1, "T_BHTT"),)),
+    Row("half a percent before July 2026", {"XML3/1": {"MUC_HUONG": "80.5"}}, outcome="rejected",
+        findings=(("STR-013", REJECT, "XML3", 1, "MUC_HUONG"),)),
+    Row("a rate above 100", {"XML3/1": {"MUC_HUONG": "101"}}, outcome="adjusted", refused="40480.00",
+        findings=(("STR-014", "reject_line", "XML3", 1, "MUC_HUONG"), ("BEN-001", CUT, "XML3", 1, "MUC_HUONG"))),
+    Row("a quantity below zero", {"XML3/2": {"SO_LUONG": "-1.000"}}, outcome="adjusted", refused="224000.00",
+        findings=(("SUM-021", "reject_line", "XML3", 2, "SO_LUONG"), ("SUM-003", CUT, "XML3", 2, "THANH_TIEN_BV"),
+                  ("SUM-004", CUT, "XML3", 2, "THANH_TIEN_BH"))),
+    Row("an hour that no day has", {"XML1/1": {"NGAY_RA": "202508112400"}}, outcome="rejected",
+        findings=(("STR-012", REJECT, "XML1", None, "NGAY_RA"),)),
+    Row("a line of another claim", {"XML3/2": {"MA_LK": "L99"}}, outcome="rejected",
+        findings=(("STR-005", REJECT, "XML3", 2, "MA_LK"),)),
+    Row("a line of no claim", {"XML2/1": {"MA_LK": ""}}, outcome="rejected",
+        findings=(("STR-005", REJECT, "XML2", 1, "MA_LK"),)),
     Row("element that was not sent", {"XML2/1": {"HAM_LUONG": None}},
         findings=(("DICT-001", WARN, "XML2", 1, "HAM_LUONG"),)),
 ]  # fmt: skip
@@ -149,6 +168,8 @@ def test_each_claim_gets_what_the_contract_says(report: dict[str, Any], number: 
     assert claim["paperless"] is False
     assert claim["paperless_reasons"][0] == "unsigned"
     assert ("not-accepted" in claim["paperless_reasons"]) == (row.outcome in ("rejected", "referred"))
+    if row.refused:
+        assert claim["refused"] == row.refused
     if row.hidden:
         assert row.hidden not in json.dumps(claim)
     for one in claim["findings"]:
@@ -167,7 +188,7 @@ def test_every_hoso_has_its_entry_and_money_adds_up(report: dict[str, Any]) -> N
     for name in ("requested", "approved", "refused"):
         assert Decimal(totals[name]) == sum(Decimal(claim[name]) for claim in claims)
     assert {line["table"] for claim in claims for line in claim["lines"]} == {"XML2", "XML3"}
-    adjusted = next(claim for claim in claims if claim["outcome"] == "adjusted")
+    adjusted = claims[[row.name for row in ROWS].index("rate 100 where 80 is due")]
     assert (adjusted["refused"], adjusted["findings"][0]["amount_refused"]) == ("22000.00", "22000.00")
     assert {"rule": "CARD-002", "needs": "cards.csv"} in report["skipped_rules"]
     assert report["delivery"]["received_at"] == "2025-08-12T23:59:00+07:00"
@@ -292,6 +313,22 @@ def test_every_form_that_is_met_gives_the_same_claim(tmp_path: Path) -> None:
     assert len({json.dumps(claim["lines"]) for claim in report["claims"]}) == 1
     assert set(texts) == {"2 viên/lần * 2 lần/ngày * 5 ngày", "Nguyễn Văn Mẫu"}
     assert report["findings"] == []
+
+
+@pytest.mark.parametrize(
+    ("received", "late"),
+    [
+        ("2025-08-20T23:59:00+07:00", False),  # the seventh working day after Monday, 11 August
+        ("2025-08-21T00:00:00+07:00", True),
+        ("2025-08-20T16:59:59+00:00", False),  # in Vietnam the day is the 20th for another second
+        ("2025-08-20T17:00:00+00:00", True),
+    ],
+)
+def test_the_day_of_receipt_is_that_of_vietnam_to_the_minute(tmp_path: Path, received: str, late: bool) -> None:
+    path = made(tmp_path / "a.xml", ROWS[:1])
+    with steps.check(path, {}, datetime.fromisoformat(received)) as found:
+        [claim] = json.loads(found.ws.report.read_text("utf-8"))["claims"]
+    assert [(one["rule"], one["expected"]) for one in claim["findings"]] == [("SUB-001", "20250820")] * late
 
 
 def test_the_same_claim_twice_in_one_delivery_is_a_duplicate_at_its_second_place(tmp_path: Path) -> None:
