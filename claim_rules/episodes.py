@@ -92,8 +92,8 @@ class Episodes:
     epoch, float, NA where it is no time), `inpatient` (bool), `stands` (bool), COSTS (Int64; of other claims, NA where
     they are not known).
     pairs: frame (left, right) of ids of one person's visits at most NEAR_DAYS apart: left of this delivery, right any
-    other standing claim (another MA_CSKCB or MA_LK). lines: id, LINE_TEXTS, of the others that stand in a pair and of
-    all own.
+    other standing claim (another MA_CSKCB or MA_LK); a recall (law/repeats.yaml) is no visit and in none. lines: id,
+    LINE_TEXTS, of the others that stand in a pair and of all own.
     """
 
     visits: pd.DataFrame
@@ -173,7 +173,8 @@ def _minutes(text: pd.Series) -> pd.Series:
 
 
 def _pairs(visits: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFrame:
-    keys = keys[keys["id"].isin(visits.index)]
+    recalled = visits.index[visits["MA_DOITUONG_KCB"].isin(law.load("repeats")["recalled"])]
+    keys = keys[keys["id"].isin(visits.index) & ~keys["id"].isin(recalled)]
     stands = visits["stands"]
     borne = keys.groupby("key")["id"].transform("size")
     keys = keys[(borne > 1) & (borne <= NO_PERSON)]

@@ -358,7 +358,11 @@ def simulate(
         ),
     ] = None,
     across: Annotated[
-        bool, typer.Option("--across", help="Thêm lỗi giữa nhiều hồ sơ, lỗi của cả lô · faults beyond single claims")
+        bool,
+        typer.Option(
+            "--across",
+            help="Thêm lỗi giữa nhiều hồ sơ, chữ ký, cả lô; ca sát ngưỡng · faults beyond single claims; near misses",
+        ),
     ] = False,
 ) -> None:
     """Tạo dữ liệu bệnh viện giả lập. Simulated hospitals: inboxes, reference data, truth about planted faults."""

@@ -230,12 +230,14 @@ def split_stay(case: Case) -> pd.DataFrame:
     **_FACTS,
 )
 def device_again(case: Case) -> pd.DataFrame:
-    """The same MA_VAT_TU and MA_HIEU_SP on a claim received earlier. MA_HIEU_SP holds a product model or a serial
-    number: only what looks like a serial number counts (repeats.yaml), so that a model used for many patients does
-    not refuse a line. Needs no common person: Case.history "devices" holds claim (of this delivery), MA_VAT_TU and
-    MA_HIEU_SP of devices that a claim received before it bears."""
+    """The same MA_VAT_TU and MA_HIEU_SP on a claim received earlier; a recall takes a device back. MA_HIEU_SP holds a
+    product model or a serial number: only what looks like a serial number counts (repeats.yaml), so that a model used
+    for many patients does not refuse a line. Needs no common person: Case.history "devices" holds claim (of this
+    delivery), MA_VAT_TU and MA_HIEU_SP of devices that a claim received before it bears."""
     lines = case.lines[(case.lines["table"] == "XML3") & (case.lines["MA_VAT_TU"] != "")]
     lines = lines[lines["MA_HIEU_SP"].str.fullmatch(law.load("repeats")["serial"])]
+    recalled = case.visits["MA_DOITUONG_KCB"].isin(law.load("repeats")["recalled"])
+    lines = lines[~lines["claim"].isin(case.visits.index[recalled])]
     key = ["MA_VAT_TU", "MA_HIEU_SP"]
     name = lines["claim"].map(case.visits["MA_CSKCB"] + "\n" + case.visits["MA_LK"])
     order = lines["claim"].map(orders(case.visits, case.history))

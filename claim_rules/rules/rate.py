@@ -81,7 +81,8 @@ def rate_too_high(case: Case) -> pd.DataFrame:
     basis=f"{RATES} khoản 1; {APPRAISAL}",
 )
 def small_visit_co_payment(case: Case) -> pd.DataFrame:
-    """S under the threshold and a co-payment charged beyond what an off-route factor leaves to the patient."""
+    """S under the threshold and a co-payment charged beyond what an off-route factor leaves to the patient. Nothing is
+    said where that is not known (the claim is referred: a recall has the rate of another claim)."""
     lines = case.lines
     expected = case.expected
     co_payment = case.claims.sums("T_BNCCT")
@@ -90,6 +91,7 @@ def small_visit_co_payment(case: Case) -> pd.DataFrame:
     due = of_patient.groupby(lines["claim"]).sum().reindex(case.visits.index, fill_value=0)
     # what an off-route factor leaves to the patient is due
     where = expected.small & (co_payment - due > claim_tolerance(case))
+    where &= expected.referral.isin(["", benefit.RATE_ROUNDING])
     return claim_findings(
         "BEN-005",
         case.visits,

@@ -36,12 +36,13 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Intake:
-    """One taking of files. `store`, `archive`, `settings`: where to; actor: who does it."""
+    """One taking of files. `store`, `archive`, `settings`: where to; actor: who does it; clock: when a file comes."""
 
     store: Store
     archive: Archive
     settings: Settings
     actor: str
+    clock: Callable[[], datetime] = lambda: datetime.now(TIME_ZONE)
     new: list[int] = field(default_factory=list)
     _left: set[Path] = field(default_factory=set)
     _noted: set[Refused] = field(default_factory=set)
@@ -98,7 +99,7 @@ class Intake:
         if not archived:
             return
         faults.point("receive:archived")
-        now = datetime.now(TIME_ZONE)
+        now = self.clock()
         drops = [
             Drop(
                 facility=file.facility,

@@ -95,15 +95,19 @@ def _workspace(delivery: int) -> Workspace:
     return Workspace(settings().work_folder / str(delivery))
 
 
-def receive(actor: str, seconds: float = float("inf")) -> list[int]:
+def receive(actor: str, seconds: float = float("inf"), *, at: datetime | None = None) -> list[int]:
     """Takes every whole file of every inbox, for about so many seconds at most: archives its bytes, makes the
     delivery's row, writes the receipt and takes the file out of the inbox. Returns the ids of deliveries that are new.
 
-    The same bytes from the same facility again are a repeat: answered from the first result. See `intake.Intake`.
+    The same bytes from the same facility again are a repeat: answered from the first result. at: when they come (with
+    zone), for simulated months; None: now. See `intake.Intake`.
     """
     from claim_pipeline.intake import Intake
 
-    new = Intake(_store(), _archive(), settings(), actor).run(seconds)
+    intake = Intake(_store(), _archive(), settings(), actor)
+    if at is not None:
+        intake.clock = lambda: at
+    new = intake.run(seconds)
     _answer_repeats()
     _answer_the_rest(actor)
     return new

@@ -94,14 +94,14 @@ def price_text(price: pd.Series) -> pd.Series:
     return whole + "." + (price % 1000).astype("str").str.zfill(3)
 
 
-def _offered(items: pd.DataFrame, house: Facility) -> pd.Series:
-    """Which items a facility of its level uses."""
-    return items["level"].astype("int64") <= house.level
+def offered(items: pd.DataFrame, level: int) -> pd.Series:
+    """Which items a facility of a level uses."""
+    return items["level"].astype("int64") <= level
 
 
 def drug_list(house: Facility, lists: Catalogue) -> pd.DataFrame:
     """Rows of drugs.csv of one facility: one per tender, the oldest closed before any claim."""
-    mine = lists.drugs[_offered(lists.drugs, house) & (lists.drugs["TYLE_TT_BH"] != "0")]
+    mine = lists.drugs[offered(lists.drugs, house.level) & (lists.drugs["TYLE_TT_BH"] != "0")]
     ended = mine["id"].isin(EXPIRED)
     running = mine[~ended]
     first = mine.assign(price=np.rint(mine["old_price"] * 0.00095).astype("int64") * 1000, tender=mine["old_tender"])
@@ -136,7 +136,7 @@ def drug_list(house: Facility, lists: Catalogue) -> pd.DataFrame:
 
 def service_list(house: Facility, lists: Catalogue) -> pd.DataFrame:
     """Rows of services.csv of one facility: one per price period."""
-    mine = lists.services[_offered(lists.services, house) & (lists.services["TYLE_TT_BH"] != "0")]
+    mine = lists.services[offered(lists.services, house.level) & (lists.services["TYLE_TT_BH"] != "0")]
     periods = (
         mine.assign(price=np.rint(mine["old_price"] * 0.0000095).astype("int64") * 100_000, TUNGAY="20230101").assign(
             DENNGAY="20231231"
@@ -169,7 +169,7 @@ def service_list(house: Facility, lists: Catalogue) -> pd.DataFrame:
 
 def supply_list(house: Facility, lists: Catalogue) -> pd.DataFrame:
     """Rows of supplies.csv of one facility."""
-    mine = lists.supplies[_offered(lists.supplies, house)]
+    mine = lists.supplies[offered(lists.supplies, house.level)]
     price = price_text(mine["price"])
     return pd.DataFrame(
         {
@@ -191,7 +191,7 @@ def supply_list(house: Facility, lists: Catalogue) -> pd.DataFrame:
 
 def machine_list(house: Facility, lists: Catalogue) -> pd.DataFrame:
     """Rows of machines.csv of one facility."""
-    mine = lists.services[_offered(lists.services, house) & (lists.services["machine"] != "")]
+    mine = lists.services[offered(lists.services, house.level) & (lists.services["machine"] != "")]
     mine = mine.drop_duplicates("machine")
     return pd.DataFrame(
         {

@@ -46,10 +46,10 @@ Damage = dict[int, tuple[str, str]]
 """Claim position -> (BAD_BASE64 or TWICE, table): faults of the envelope, which no table can hold."""
 
 
-def file_name(facility: Facility, month: str, number: int) -> str:
-    """Name of the number-th delivery of a facility in a month."""
+def file_name(facility: Facility, month: str, number: int, what: str = "dot") -> str:
+    """Name of the number-th delivery of a facility in a month. what: "dot", or "dinhchinh" for corrections."""
     ending = {CSV: "zip", XLSX: "xlsx"}.get(facility.form, "xml")
-    return f"{facility.code}_{month}_dot{number}.{ending}"
+    return f"{facility.code}_{month}_{what}{number}.{ending}"
 
 
 def write_delivery(

@@ -140,6 +140,11 @@ def facilities(count: int, drift: Mapping[str, Drift] | None = None) -> list[Fac
     return out
 
 
+def signing(houses: list[Facility]) -> list[Facility]:
+    """Facilities that can sign: those that send claim XML."""
+    return [house for house in houses if house.form == XML]
+
+
 def register(houses: list[Facility], contract_ends: dict[str, str]) -> pd.DataFrame:
     """facilities.csv: those of the simulation and their neighbours. contract_ends: facility -> last day (yyyymmdd) of
     a contract that is not open."""

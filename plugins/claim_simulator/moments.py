@@ -55,3 +55,9 @@ def text12(minutes: Ints) -> Texts:
     """Moments as yyyymmddHHMM."""
     days, rest = np.divmod(minutes, DAY)
     return np.char.add(text8(days), _clock()[rest])
+
+
+def later(text: str, minutes: int) -> str:
+    """A moment (yyyymmddHHMM) some minutes later."""
+    at = day_of_text(text[:8]) * DAY + int(text[8:10]) * 60 + int(text[10:12]) + minutes
+    return str(text12(np.array([at]))[0])

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from claim_rules import money
 from claim_simulator import facilities as houses
 from claim_simulator.catalogue import Catalogue, catalogue, data, drug_list, machine_list, service_list, supply_list
-from claim_simulator.facilities import NEIGHBOURS, Facility
+from claim_simulator.facilities import NEIGHBOURS, Facility, signing
 from claim_simulator.moments import DAY, text8
 from claim_simulator.people import people
+from claim_simulator.signers import Signers
 from claim_simulator.visits import Visits
 
 _HOLIDAYS = (
@@ -113,13 +115,14 @@ def other_cards(count: int, first_number: int, day: int, rng: np.random.Generato
     )
 
 
-def co_payments(who: Visits, paid: set[int], rng: np.random.Generator) -> pd.DataFrame:
+def co_payments(who: Visits, paid: dict[int, int], rng: np.random.Generator) -> pd.DataFrame:
     """Rows of copayments.csv: who is exempt has paid more than six base salaries this year, others much less; `paid`:
-    visits of patients who should have been exempt."""
+    visits -> what their patient has paid until the day before (1/100 đồng)."""
     visits = who.frame
     waived = visits["waived"].to_numpy()
     paying = pd.Series(who.people.card).str[2].isin(["3", "4"]).to_numpy()
-    listed = np.flatnonzero(waived | (paying & (rng.random(len(visits)) < 0.12)))
+    told = np.isin(np.arange(len(visits)), list(paid))
+    listed = np.flatnonzero((waived | (paying & (rng.random(len(visits)) < 0.12))) & ~told)
     day = visits["arrival"].to_numpy()[listed] // DAY
     until = np.where(waived[listed], day - 13, day - rng.integers(5, 40, len(listed)))
     size = len(listed)
@@ -127,20 +130,23 @@ def co_payments(who: Visits, paid: set[int], rng: np.random.Generator) -> pd.Dat
     more = np.array(sorted(paid), dtype="int64")
     listed = np.concatenate([listed, more])
     until = np.concatenate([until, visits["arrival"].to_numpy()[more] // DAY - 1])
-    thousands = np.concatenate([thousands, np.full(len(more), 19_500)])
+    sums = np.concatenate([thousands * 100_000, np.array([paid[visit] for visit in more.tolist()], dtype="int64")])
     year = text8(until).astype("U4")
     return pd.DataFrame(
         {
             "MA_THE_BHYT": who.people.card[listed],
             "TU_NGAY": np.char.add(year, "0101"),
             "DEN_NGAY": text8(until),
-            "T_BNCCT": np.char.add(thousands.astype(str), "000.00"),
+            "T_BNCCT": money.text(sums, money.AMOUNT_DECIMALS).to_numpy(),
         }
     )
 
 
-def common_lists(group: list[Facility], year: int, contract_ends: dict[str, str]) -> dict[str, pd.DataFrame]:
-    """The files that do not depend on patients, by file stem. contract_ends: see facilities.register."""
+def common_lists(
+    group: list[Facility], year: int, contract_ends: dict[str, str], signers: Signers | None
+) -> dict[str, pd.DataFrame]:
+    """The files that do not depend on patients, by file stem. contract_ends: see facilities.register; signers: of a
+    simulation whose deliveries are signed."""
     lists: list[tuple[Facility, Catalogue]] = [(house, catalogue(house)) for house in group]
     drugs = data("drugs").set_index("id")
     return {
@@ -158,15 +164,7 @@ def common_lists(group: list[Facility], year: int, contract_ends: dict[str, str]
             columns=["DANH_SACH", "MA_BENH", "TU_NGAY", "DEN_NGAY", "CAN_CU"],
         ),
         "holidays": pd.DataFrame([(f"{year}{day}", name) for day, name in _HOLIDAYS], columns=["NGAY", "TEN"]),
-        "certificates": pd.DataFrame(
-            {
-                "MA_CSKCB": [house.code for house in group],
-                "SERIAL": [f"5400{house.code}00A1" for house in group],
-                "ISSUER": "CN=CA Thu Nghiem,O=Giamdinh,C=VN",
-                "TU_NGAY": "20240101",
-                "DEN_NGAY": "20281231",
-            }
-        ),
+        "certificates": _unused_certificates(group) if signers is None else signers.registered(signing(group)),
         "drug_conditions": pd.DataFrame(
             [
                 (drugs.loc[item, "MA_THUOC"], allowed, against, first, last, rate, "Thông tư 20/2022/TT-BYT")
@@ -183,6 +181,18 @@ def common_lists(group: list[Facility], year: int, contract_ends: dict[str, str]
             ],
         ),
     }
+
+
+def _unused_certificates(group: list[Facility]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "MA_CSKCB": [house.code for house in group],
+            "SERIAL": [f"5400{house.code}00A1" for house in group],
+            "ISSUER": "CN=CA Thu Nghiem,O=Giamdinh,C=VN",
+            "TU_NGAY": "20240101",
+            "DEN_NGAY": "20281231",
+        }
+    )
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:

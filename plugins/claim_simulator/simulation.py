@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -10,15 +11,28 @@ import numpy as np
 import pandas as pd
 
 from claim_pipeline.errors import OperatorError
+from claim_pipeline.steps import TIME_ZONE
 from claim_rules.frames import ClaimTables
 from claim_simulator.catalogue import Catalogue, catalogue
 from claim_simulator.deliveries import TOO_FEW, UNDECLARED, file_name, write_delivery
-from claim_simulator.facilities import XML, Drift, Facility, facilities
-from claim_simulator.faults import TRUTH_COLUMNS, Plan, plant
+from claim_simulator.facilities import XML, Drift, Facility, facilities, signing
+from claim_simulator.faults import NEAR, TRUTH_COLUMNS, Plan, Planted, plant, rule_of
 from claim_simulator.faults.contract import without_contract
-from claim_simulator.moments import DAY, Ints, month_days, text8
+from claim_simulator.moments import DAY, Ints, day_of_text, month_days, text8
 from claim_simulator.orders import orders
 from claim_simulator.reference import card_register, co_payments, common_lists, other_cards, write_csv
+from claim_simulator.signers import (
+    ALTERED,
+    EARLY,
+    FORGED,
+    GOOD_TIMED,
+    LATE,
+    UNSIGNED,
+    UNTRUSTED,
+    WAYS,
+    Signers,
+    latest,
+)
 from claim_simulator.tables import claim_tables
 from claim_simulator.visits import Visits, visits
 
@@ -26,9 +40,17 @@ FIRST_MONTH = "202501"
 MOST_FACILITIES = 700
 WITHOUT_CONTRACT = 4
 """Which facility's contract ends in the month, where faults beyond single claims are wanted."""
+KNOWN_FOR_A_YEAR = 3
+"""Which facility's claims of the year before are there too, so that an appointment without a slip is seen."""
 SIGNED_FROM = "20260101"
-"""From then on what is sent unsigned is told, and nobody signs here."""
+"""From then on what is sent unsigned, or with a signature that does not hold, is told."""
+ENVELOPES = (UNDECLARED, TOO_FEW, "")
+DELIVERIES_COLUMNS = ["MA_CSKCB", "file", "received_at", "signature", "rules"]
 _DAYS_OF_A_DELIVERY = 8
+_CORRECTED_AFTER = 2  # days
+_CORRECTED = 4  # claims of a delivery that are sent again
+_MONTHS_BEFORE = 14
+_CLAIMS_BEFORE = 60
 
 
 @dataclass(frozen=True)
@@ -59,7 +81,10 @@ def simulate(
     claims: per facility. month: yyyymm of NGAY_RA, 202501 or later. fault_rate: share of claims with one planted fault
     each, 0 to 0.5 (a few less where too few claims fit a rule). With three facilities or more every form of delivery
     is there. drift: facility -> in what its month is unusual. across: also faults that a file alone does not show or
-    that no claim has: one person or device in several claims, whole deliveries, a facility whose contract has ended.
+    that no claim has: one person, bed or device in several claims, claims sent again, signatures (of keys made for this
+    simulation, trust/), whole deliveries, a facility whose contract has ended; and near misses, which nothing may find.
+    Then there are also deliveries.csv (when each is received and what is wrong with it as a whole), near_misses.csv and
+    in_store.csv (rows of truth.csv that need other claims though their rule also looks at one alone).
     Raises OperatorError for arguments that make no sense and for a folder that already holds a simulation.
     """
     _check(facilities, claims, month, fault_rate, seed, out)
@@ -123,10 +148,15 @@ class _Simulation:
         self.out = out
         self.plan = Plan(self.houses, claims, fault_rate, np.random.default_rng([seed, 0]), across=across)
         self.first_day, self.last_day = month_days(month)
+        self.signers = Signers(seed, _date(self.first_day)) if across else None
+        self.signed = 0
         self.deliveries = 0
         self.lines = 0
         self.faults: dict[str, int] = {}
         self.truth: list[pd.DataFrame] = []
+        self.in_store: list[pd.DataFrame] = []
+        self.near: list[tuple[str, str, str]] = []
+        self.sent: list[tuple[str, str, str, str, str]] = []
         self.cards: list[pd.DataFrame] = []
         self.co_payments: list[pd.DataFrame] = []
 
@@ -138,6 +168,9 @@ class _Simulation:
         truth = truth.drop_duplicates().sort_values(TRUTH_COLUMNS, na_position="first", ignore_index=True)
         self._reference()
         write_csv(truth, self.out / "truth.csv")
+        if self.signers is not None:
+            self.signers.write_trust(self.out / "trust", signing(self.houses))
+            self._beside()
         faults = dict(sorted(self.faults.items()))
         return Summary(
             len(self.houses), self.deliveries, len(self.houses) * self.claims, self.lines, faults, len(truth)
@@ -154,12 +187,20 @@ class _Simulation:
         if self.across and house.position == WITHOUT_CONTRACT:
             share = {}
             self._end_contract(house, tables)
+        if self.across and house.position == KNOWN_FOR_A_YEAR:
+            share = {}
+            self._year_before(house, lists)
+            self._without_slips(house, tables)
         planted = plant(house, lists, tables, parts, share, rng, self.plan.donors)
         self.plan.done(planted.counts)
-        for rule, count in planted.counts.items():
-            self.faults[rule] = self.faults.get(rule, 0) + count
+        for kind, count in planted.counts.items():
+            if not kind.startswith(NEAR):
+                self.faults[rule_of(kind)] = self.faults.get(rule_of(kind), 0) + count
         if len(planted.truth):
             self.truth.append(planted.truth)
+        if len(planted.in_store):
+            self.in_store.append(planted.in_store)
+        self.near += [(house.code, *row) for row in planted.near]
         self.cards.append(
             card_register(
                 who,
@@ -171,28 +212,166 @@ class _Simulation:
             )
         )
         self.co_payments.append(co_payments(who, planted.paid, rng))
-        folder = self.out / "inbox" / house.code
-        folder.mkdir(parents=True)
         for number, part in enumerate(parts, start=1):
             late = sorted(planted.late) if number == len(parts) else []
             claims = [claim for claim in part if claim not in planted.late] + late
             if not claims:
                 continue
-            place = {claim: at for at, claim in enumerate(claims)}
-            envelope = self._envelope(house, number, sent[number - 1])
-            write_delivery(
-                folder / file_name(house, self.month, number),
-                house,
-                _renumbered(planted.tables, place),
-                sent[number - 1],
-                damage={place[claim]: what for claim, what in planted.damage.items() if claim in place},
-                copies={place[claim] for claim in planted.copies if claim in place},
-                faulty={place[claim] for claim in planted.faulty if claim in place},
-                rng=rng,
-                envelope=envelope,
-            )
-            self.deliveries += 1
+            self._deliver(house, file_name(house, self.month, number), planted, claims, sent[number - 1], rng)
+            # exports of record systems once in the month
+            if self.across and house.position != WITHOUT_CONTRACT and (house.form == XML or number == 1):
+                self._correct(house, number, planted, [one for one in part if one not in planted.faulty], sent, rng)
         self.lines += sum(len(planted.tables[name]) for name in ("XML2", "XML3") if name in planted.tables)
+
+    def _deliver(
+        self,
+        house: Facility,
+        name: str,
+        planted: Planted,
+        claims: list[int],
+        day: str,
+        rng: np.random.Generator,
+        envelope: str | None = None,
+    ) -> None:
+        """Writes a delivery of some claims, sent on a day. envelope: None, the next in turn."""
+        folder = self.out / "inbox" / house.code
+        folder.mkdir(parents=True, exist_ok=True)
+        place = {claim: at for at, claim in enumerate(claims)}
+        in_turn = self.across and house.form == XML
+        if envelope is None:
+            envelope = ENVELOPES[self.signed % len(ENVELOPES)] if in_turn else ""
+        write_delivery(
+            folder / name,
+            house,
+            _renumbered(planted.tables, place),
+            day,
+            damage={place[claim]: what for claim, what in planted.damage.items() if claim in place},
+            copies={place[claim] for claim in planted.copies if claim in place},
+            faulty={place[claim] for claim in planted.faulty if claim in place},
+            rng=rng,
+            envelope=envelope,
+        )
+        self.deliveries += 1
+        if self.across:
+            told = {UNDECLARED: ["STR-001"], TOO_FEW: ["STR-003"]}.get(envelope, [])
+            received = _moment(day) + dt.timedelta(minutes=house.position)
+            way = ""
+            if in_turn:
+                way = WAYS[self.signed % len(WAYS)]
+                self.signed += 1
+                told += self._sign(folder / name, house, way, received, planted, claims)
+            self._tell(house, name, received, way, told)
+
+    def _sign(
+        self, path: Path, house: Facility, way: str, received: dt.datetime, planted: Planted, claims: list[int]
+    ) -> list[str]:
+        """Signs a delivery; returns what is to be found of it as a whole."""
+        assert self.signers is not None
+        left = planted.tables["XML1"].set_index("claim")["NGAY_RA"].loc[claims]
+        left = left[left.str.fullmatch("[0-9]{12}")].sort_values()
+        early = left.iloc[max(len(left) - 1 - _CORRECTED, 0)] if len(left) else received.strftime("%Y%m%d%H%M")
+        moments = {
+            EARLY: dt.datetime.strptime(early, "%Y%m%d%H%M").replace(tzinfo=TIME_ZONE),
+            LATE: latest(received) + dt.timedelta(seconds=1),
+            GOOD_TIMED: latest(received),
+        }
+        if way != UNSIGNED:
+            self.signers.sign(path, house, way, moments.get(way, received))
+        if way == EARLY:
+            names = planted.tables["XML1"].set_index("claim")["MA_LK"]
+            later = [claim for claim in left.index[left > early] if claim not in planted.stopped]
+            self._more_truth([(house.code, names[claim], "XML1", None, "SIG-003") for claim in later])
+        if way in UNTRUSTED:
+            return ["SIG-002"]
+        if way in (UNSIGNED, ALTERED, FORGED):
+            return ["SIG-001"] if received.strftime("%Y%m%d") >= SIGNED_FROM else []
+        return ["SIG-003"] if way == LATE else []
+
+    def _tell(self, house: Facility, name: str, received: dt.datetime, way: str, told: list[str]) -> None:
+        """What is wrong with a delivery as a whole: in the truth without a claim, and in deliveries.csv."""
+        self.sent.append((house.code, name, received.isoformat(timespec="seconds"), way, ";".join(told)))
+        self._more_truth([(house.code, "", "", None, rule) for rule in told])
+
+    def _more_truth(self, rows: list[tuple[str, str, str, int | None, str]]) -> None:
+        self.truth.append(pd.DataFrame(rows, columns=TRUTH_COLUMNS).astype({"line": "Int64"}))
+        for *_, rule in rows:
+            self.faults[rule] = self.faults.get(rule, 0) + 1
+
+    def _correct(
+        self,
+        house: Facility,
+        number: int,
+        planted: Planted,
+        sound: list[int],
+        sent: list[str],
+        rng: np.random.Generator,
+    ) -> None:
+        """Some sound claims of a delivery are sent again: with other content (SIG-004), as a recall of themselves
+        (BEN-022 too), and, in claim XML, one that is just the same."""
+        known = {name for frame in self.truth for name in frame.loc[frame["MA_CSKCB"] == house.code, "MA_LK"]}
+        summary = planted.tables["XML1"].set_index("claim")
+        routes, names = summary["MA_DOITUONG_KCB"], summary["MA_LK"]
+        # the last of the delivery: they are still in time
+        free = [one for one in sound if names[one] not in known and routes[one] not in ("1.3", "1.5")][-_CORRECTED:]
+        if len(free) < _CORRECTED:
+            return
+        recalled, same, *changed = free
+        if self.plan.donors is not None:
+            self.plan.donors.withdraw(house.code, set(names[free]))
+        again = Planted(planted.tables.only(set(free)))
+        frame = again.tables["XML1"]
+        frame["GHI_CHU"] = frame["GHI_CHU"].where(~frame["claim"].isin(changed), "Đã đính chính")
+        for table in again.tables.tables.values():
+            if "MA_DOITUONG_KCB" in table:
+                table["MA_DOITUONG_KCB"] = table["MA_DOITUONG_KCB"].where(table["claim"] != recalled, "8")
+        if house.form == XML:
+            self.near.append((house.code, names[same], "SIG-004"))
+        else:
+            free.remove(same)
+        rows = [(house.code, names[claim], "XML1", None, "SIG-004") for claim in (*changed, recalled)]
+        self._more_truth([*rows, (house.code, names[recalled], "XML1", None, "BEN-022")])
+        day = str(text8(np.array([day_of_text(sent[number - 1]) + _CORRECTED_AFTER]))[0])
+        again.faulty = set(free)
+        self._deliver(house, file_name(house, self.month, number, "dinhchinh"), again, free, day, rng)
+
+    def _year_before(self, house: Facility, lists: Catalogue) -> None:
+        """A sound delivery of long ago."""
+        first, _ = month_days(self.month)
+        month = (np.datetime64(_date(first), "M") - _MONTHS_BEFORE).astype("str").replace("-", "")
+        if month < FIRST_MONTH:
+            return
+        rng = np.random.default_rng([self.seed, 3])
+        start = 1 + len(self.houses) * self.claims + self._others
+        who = visits(house, _CLAIMS_BEFORE, month, rng, start)
+        tables = claim_tables(house, lists, who, orders(house, lists, who, rng), month, rng)
+        first, last = month_days(month)
+        left = who.frame["discharge"].to_numpy() // DAY
+        claims = [int(claim) for claim in np.flatnonzero(left > last - _DAYS_OF_A_DELIVERY)]
+        self.cards.append(
+            card_register(who, tables["XML1"]["NAM_NAM_LIEN_TUC"], unknown=set(), ends={}, changes={}, more={})
+        )
+        self.co_payments.append(co_payments(who, {}, rng))
+        day = str(text8(np.array([last + 1]))[0])
+        self._deliver(house, file_name(house, month, 4), Planted(tables), claims, day, rng, envelope="")
+
+    def _without_slips(self, house: Facility, tables: ClaimTables) -> None:
+        summary = tables["XML1"]
+        names = summary.loc[summary["MA_DOITUONG_KCB"] == "1.5", "MA_LK"]
+        self._more_truth([(house.code, name, "XML1", None, "BEN-015") for name in names])
+
+    @property
+    def _others(self) -> int:
+        """People of the card register who did not come."""
+        return len(self.houses) * self.claims // 20 + 20
+
+    def _beside(self) -> None:
+        """Files that go with the truth where faults beyond single claims are planted."""
+        sent = pd.DataFrame(self.sent, columns=DELIVERIES_COLUMNS).sort_values(["received_at", "file"])
+        write_csv(sent, self.out / "deliveries.csv")
+        near = pd.DataFrame(self.near, columns=["MA_CSKCB", "MA_LK", "rule"])
+        write_csv(near.drop_duplicates().sort_values(list(near.columns)), self.out / "near_misses.csv")
+        in_store = pd.concat([pd.DataFrame(columns=TRUTH_COLUMNS), *self.in_store])
+        write_csv(in_store.sort_values(TRUTH_COLUMNS, na_position="first"), self.out / "in_store.csv")
 
     def _end_contract(self, house: Facility, tables: ClaimTables) -> None:
         """The contract ends in the middle: who came afterwards (no emergency) is not covered but by direct payment."""
@@ -202,20 +381,6 @@ class _Simulation:
         for rule in truth["rule"].tolist():
             self.faults[rule] = self.faults.get(rule, 0) + 1
         self.truth.append(truth)
-
-    def _envelope(self, house: Facility, number: int, sent: str) -> str:
-        """What is wrong with a delivery as a whole, told in the truth without a claim."""
-        if not self.across or house.form != XML:
-            return ""
-        envelope, rule = {1: (UNDECLARED, "STR-001"), 2: (TOO_FEW, "STR-003")}.get(number, ("", ""))
-        told = [rule] if rule else []
-        if sent >= SIGNED_FROM:
-            told.append("SIG-001")
-        rows = [(house.code, "", "", None, name) for name in told]
-        self.truth.append(pd.DataFrame(rows, columns=TRUTH_COLUMNS).astype({"line": "Int64"}))
-        for name in told:
-            self.faults[name] = self.faults.get(name, 0) + 1
-        return envelope
 
     def _parts(self, left: Ints) -> tuple[list[range], list[str]]:
         """The claims of each delivery and the day it is sent: eight days of discharges, sent on the next day.
@@ -234,14 +399,23 @@ class _Simulation:
     def _reference(self) -> None:
         rng = np.random.default_rng([self.seed, 2])
         used = len(self.houses) * self.claims
-        cards = [*self.cards, other_cards(used // 20 + 20, 1 + used, self.first_day, rng)]
-        files = common_lists(self.houses, int(self.month[:4]), self.contract_ends)
+        cards = [*self.cards, other_cards(self._others, 1 + used, self.first_day, rng)]
+        files = common_lists(self.houses, int(self.month[:4]), self.contract_ends, self.signers)
         files["cards"] = pd.concat(cards, ignore_index=True)
         files["copayments"] = pd.concat(self.co_payments, ignore_index=True)
         folder = self.out / "reference"
         folder.mkdir(exist_ok=True)
         for name, frame in files.items():
             write_csv(frame, folder / f"{name}.csv")
+
+
+def _date(day: int) -> dt.date:
+    return dt.date(1970, 1, 1) + dt.timedelta(days=day)
+
+
+def _moment(day: str) -> dt.datetime:
+    """When a delivery that is sent on a day comes in."""
+    return dt.datetime.strptime(day, "%Y%m%d").replace(hour=8, tzinfo=TIME_ZONE)
 
 
 def drawn(

@@ -20,6 +20,7 @@ from claim_simulator.orders import Orders
 from claim_simulator.visits import NO_DISTRICTS, Visits
 
 DECISION = "3176"
+NOTE = "Uống thuốc theo đơn"
 _BED_KINDS = ("H", "T", "C", "K")
 _BEDS = 999  # numbers of each kind
 _FOLLOW_UP = {"chronic": 0.9, "inpatient": 0.5, "surgical": 0.6, "acute": 0.05}
@@ -196,7 +197,7 @@ class _Tables:
             "PP_DIEU_TRI": self.treatment,
             "KET_QUA_DTRI": visits["result"].to_numpy(),
             "MA_LOAI_RV": visits["leaving"].to_numpy(),
-            "GHI_CHU": "Uống thuốc theo đơn, tái khám khi có dấu hiệu bất thường",
+            "GHI_CHU": f"{NOTE}, tái khám khi có dấu hiệu bất thường",
             "NGAY_TTOAN": np.where(self.rng.random(self.size) < 0.9, text12(paid_at), ""),
             "NAM_QT": self.month[:4],
             "THANG_QT": str(int(self.month[4:])),

@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from claim_simulator.faults.claim import Claim, Fault, Truth
+from claim_simulator.faults.claim import LINE, Claim, Fault, Truth
 from claim_simulator.faults.facts import every_claim
 
 
 def _wrong_hospital_amount(table: str, rule: str) -> Callable[[Claim], list[Truth]]:
     def plant(claim: Claim) -> list[Truth]:
         row = claim.pick([row for row in claim.rows(table) if not claim.amount(table, "T_NGUONKHAC", row)])
-        wrong = claim.amount(table, "THANH_TIEN_BV", row) + claim.some(1, 60)
+        wrong = claim.amount(table, "THANH_TIEN_BV", row) + (LINE + 1 if claim.edge else claim.some(1, 60))
         claim.blank_computed()
         claim.put_amount(table, "THANH_TIEN_BV", wrong, row)
         return [(table, row + 1, rule)]
@@ -31,7 +31,8 @@ def _wrong_scope_amount(table: str, rule: str) -> Callable[[Claim], list[Truth]]
                 rows.append((row, claim.amount(table, "THANH_TIEN_BH", row), unpaid))
         row, right, unpaid = claim.pick(rows)
         claim.blank_computed()
-        claim.put_amount(table, "THANH_TIEN_BH", right + claim.pick([unpaid, unpaid // 2]), row)
+        more = LINE + 1 if claim.edge else claim.pick([unpaid, unpaid // 2])
+        claim.put_amount(table, "THANH_TIEN_BH", right + more, row)
         return [(table, row + 1, rule)]
 
     return plant
@@ -39,9 +40,9 @@ def _wrong_scope_amount(table: str, rule: str) -> Callable[[Claim], list[Truth]]
 
 def _unbalanced_line(claim: Claim) -> list[Truth]:
     table, row = claim.pick(list(claim.lines()))
-    if claim.tolerance >= 300 and claim.rng.random() < 0.5:
+    if claim.tolerance >= 2 * LINE and claim.edge:
         # above the tolerance of a line, within that of the claim
-        claim.add(table, "T_BNTT", 150, row)
+        claim.add(table, "T_BNTT", LINE + 1, row)
         return [(table, row + 1, "SUM-005")]
     more = claim.tolerance + claim.some(1, 40)
     claim.add(table, "T_BNTT", more, row)
@@ -55,7 +56,7 @@ def _header(claim: Claim, name: str, more: int, *rules: str) -> list[Truth]:
 
 
 def _beyond(claim: Claim) -> int:
-    return claim.tolerance + claim.some(1, 90)
+    return claim.tolerance + (1 if claim.edge else claim.some(1, 90))
 
 
 def _formula(claim: Claim) -> tuple[str, ...]:
@@ -68,7 +69,7 @@ def _total_hospital(claim: Claim) -> list[Truth]:
 
 
 def _total_scope(claim: Claim) -> list[Truth]:
-    less = claim.tolerance + (claim.amount("XML1", "T_BNCCT") - claim.tolerance) // 2
+    less = claim.tolerance + (1 if claim.edge else (claim.amount("XML1", "T_BNCCT") - claim.tolerance) // 2)
     return _header(claim, "T_TONGCHI_BH", -less, "SUM-012", *_formula(claim))
 
 
@@ -82,6 +83,9 @@ def _total_co_payment(claim: Claim) -> list[Truth]:
 
 def _total_fund(claim: Claim) -> list[Truth]:
     up, down = claim.amount("XML1", "T_BNCCT") // 2, claim.amount("XML1", "T_BHTT") // 2
+    if claim.edge:
+        # the fund may not be asked for more than what is in scope, that would be another fault
+        up, down = min(claim.amount("XML1", "T_BNCCT"), claim.tolerance + 1), claim.tolerance + 1
     more = claim.pick([value for value in (up, -down) if abs(value) > claim.tolerance])
     return _header(claim, "T_BHTT", more, "SUM-015", "SUM-017")
 

@@ -10,6 +10,9 @@ import pandas as pd
 from claim_simulator.faults.claim import Claim, Fault, Truth
 from claim_simulator.moments import day_of_text, text8
 
+GRACE_DAYS = 15
+"""A card that ends during a visit covers what is ordered up to so many days later."""
+
 
 def _letter_in_card(claim: Claim) -> list[Truth]:
     card = claim.get("XML1", "MA_THE_BHYT")
@@ -24,7 +27,8 @@ def _unknown_card(claim: Claim) -> list[Truth]:
 
 
 def _expired_card(claim: Claim) -> list[Truth]:
-    claim.card_end = day_of_text(claim.get("XML1", "NGAY_VAO")[:8]) - int(claim.rng.integers(1, 30))
+    before = 1 if claim.edge else int(claim.rng.integers(2, 30))
+    claim.card_end = day_of_text(claim.get("XML1", "NGAY_VAO")[:8]) - before
     claim.everywhere("GT_THE_DEN", str(text8(np.array([claim.card_end]))[0]))
     return [("XML1", None, "CARD-008")]
 
@@ -39,19 +43,20 @@ def _in_register(rule: str, name: str, value: Callable[[Claim], str]) -> Callabl
     return plant
 
 
-def _day_of(claim: Claim, name: str, more: int) -> str:
+def day_of(claim: Claim, name: str, more: int) -> str:
     """The day of a field of XML1, so many days later."""
     return str(text8(np.array([day_of_text(claim.get("XML1", name)[:8]) + more]))[0])
 
 
 def _blocked(claim: Claim) -> list[Truth]:
     state = claim.pick(["revoked", "reduced", "suspended"])
-    claim.register.update(TRANG_THAI=state, TRANG_THAI_TU=_day_of(claim, "NGAY_VAO", -int(claim.rng.integers(0, 20))))
+    before = 0 if claim.edge else int(claim.rng.integers(1, 20))
+    claim.register.update(TRANG_THAI=state, TRANG_THAI_TU=day_of(claim, "NGAY_VAO", -before))
     return [("XML1", None, "CARD-011")]
 
 
 def _dead(claim: Claim) -> list[Truth]:
-    since = _day_of(claim, "NGAY_VAO", -int(claim.rng.integers(1, 20)))
+    since = day_of(claim, "NGAY_VAO", -(1 if claim.edge else int(claim.rng.integers(2, 20))))
     claim.register.update(TRANG_THAI="deceased", TRANG_THAI_TU=since)
     return [("XML1", None, "CARD-018")]
 
@@ -61,18 +66,24 @@ def _paid(claim: Claim) -> list[tuple[str, int]]:
 
 
 def _long_after_the_card(claim: Claim) -> list[Truth]:
-    """A course of four weeks: the card ends in its first days, one drug is ordered near its end."""
-    claim.card_end = day_of_text(claim.get("XML1", "NGAY_VAO")[:8]) + int(claim.rng.integers(0, 4))
-    claim.everywhere("GT_THE_DEN", str(text8(np.array([claim.card_end]))[0]))
-    table, row = claim.pick([place for place in _paid(claim) if place[0] == "XML2"])
-    moment = _day_of(claim, "NGAY_VAO", 21) + claim.get(table, "NGAY_YL", row)[8:]
-    claim.put(table, "NGAY_YL", moment, row)
-    claim.put(table, "NGAY_TH_YL", moment, row)
+    table, row = ordered_after_the_card(claim, GRACE_DAYS + 1 if claim.edge else GRACE_DAYS + 4)
     return [(table, row + 1, "CARD-009")]
 
 
+def ordered_after_the_card(claim: Claim, days: int) -> tuple[str, int]:
+    """A course of four weeks: the card ends in its first days, one drug is ordered so many days after its end."""
+    claim.card_end = day_of_text(claim.get("XML1", "NGAY_VAO")[:8]) + int(claim.rng.integers(0, 4))
+    claim.everywhere("GT_THE_DEN", str(text8(np.array([claim.card_end]))[0]))
+    table, row = claim.pick([place for place in _paid(claim) if place[0] == "XML2"])
+    day = str(text8(np.array([claim.card_end + days]))[0])
+    moment = day + claim.get(table, "NGAY_YL", row)[8:]
+    claim.put(table, "NGAY_YL", moment, row)
+    claim.put(table, "NGAY_TH_YL", moment, row)
+    return table, row
+
+
 def _before_the_card(claim: Claim) -> list[Truth]:
-    start = _day_of(claim, "NGAY_VAO", 1)
+    start = day_of(claim, "NGAY_VAO", 1)
     claim.put("XML1", "GT_THE_TU", start)
     claim.register.update(GT_THE_TU=start, TRANG_THAI_TU=start)
     early = [(table, row) for table, row in _paid(claim) if claim.get(table, "NGAY_YL", row)[:8] < start]
@@ -87,11 +98,23 @@ def _wrong_group(claim: Claim) -> list[Truth]:
 
 
 def _grown_child(claim: Claim) -> list[Truth]:
-    arrival = claim.get("XML1", "NGAY_VAO")
-    birth = f"{int(arrival[:4]) - 7}{arrival[4:6]}100000"
-    claim.everywhere("NGAY_SINH", birth)
-    claim.register["NGAY_SINH"] = birth[:8]
+    if claim.edge:
+        sixth_birthday(claim, 1)
+    else:
+        arrival = claim.get("XML1", "NGAY_VAO")
+        _born(claim, f"{int(arrival[:4]) - 7}{arrival[4:6]}10")
     return [("XML1", None, "CARD-013")]
+
+
+def sixth_birthday(claim: Claim, days_ago: int) -> None:
+    """The child comes so many days after the sixth birthday."""
+    day = day_of(claim, "NGAY_VAO", -days_ago)
+    _born(claim, f"{int(day[:4]) - 6}{'0228' if day[4:] == '0229' else day[4:]}")
+
+
+def _born(claim: Claim, day: str) -> None:
+    claim.everywhere("NGAY_SINH", f"{day}0000")
+    claim.register["NGAY_SINH"] = day
 
 
 def _better_card(claim: Claim) -> list[Truth]:
@@ -114,31 +137,33 @@ def _other_sex(claim: Claim) -> str:
     return "1" if claim.get("XML1", "GIOI_TINH") == "2" else "2"
 
 
-def _listed_adult(known: pd.DataFrame) -> pd.Series:
+def listed_adult(known: pd.DataFrame) -> pd.Series:
     return known["registered_card"] & ~known["child_card"] & ~known["infant"]
 
 
 FAULTS: dict[str, Fault] = {
-    "CARD-001": Fault(lambda known: known["registered_card"], _letter_in_card),
+    "CARD-001": Fault(lambda known: known["registered_card"] & ~known["waived"], _letter_in_card),
     "CARD-002": Fault(lambda known: known["registered_card"], _unknown_card),
-    "CARD-003": Fault(_listed_adult, _in_register("CARD-003", "HO_TEN", lambda claim: "Trịnh Thị Mẫu")),
-    "CARD-004": Fault(_listed_adult, _in_register("CARD-004", "NGAY_SINH", lambda claim: "19010203")),
-    "CARD-005": Fault(_listed_adult, _in_register("CARD-005", "GIOI_TINH", _other_sex)),
-    "CARD-006": Fault(_listed_adult, _in_register("CARD-006", "MA_DKBD", lambda claim: "27899")),
+    "CARD-003": Fault(listed_adult, _in_register("CARD-003", "HO_TEN", lambda claim: "Trịnh Thị Mẫu")),
+    "CARD-004": Fault(listed_adult, _in_register("CARD-004", "NGAY_SINH", lambda claim: "19010203")),
+    "CARD-005": Fault(listed_adult, _in_register("CARD-005", "GIOI_TINH", _other_sex)),
+    "CARD-006": Fault(listed_adult, _in_register("CARD-006", "MA_DKBD", lambda claim: "27899")),
     "CARD-007": Fault(
-        _listed_adult, _in_register("CARD-007", "GT_THE_DEN", lambda claim: _day_of(claim, "GT_THE_DEN", 30))
+        listed_adult, _in_register("CARD-007", "GT_THE_DEN", lambda claim: day_of(claim, "GT_THE_DEN", 30))
     ),
     "CARD-008": Fault(lambda known: known["registered_card"] & ~known["child_card"], _expired_card),
     "CARD-009": Fault(
-        lambda known: _listed_adult(known) & (known["loai"] == "05") & (known["paid_drugs"] > 0), _long_after_the_card
+        lambda known: listed_adult(known) & (known["loai"] == "05") & (known["paid_drugs"] > 0), _long_after_the_card
     ),
-    "CARD-010": Fault(lambda known: _listed_adult(known) & (known["T_BHTT"] > 0), _before_the_card, needs_amounts=True),
-    "CARD-011": Fault(_listed_adult, _blocked),
-    "CARD-012": Fault(lambda known: _listed_adult(known) & (known["card_rate"] == 8_000), _wrong_group),
+    "CARD-010": Fault(lambda known: listed_adult(known) & (known["T_BHTT"] > 0), _before_the_card, needs_amounts=True),
+    "CARD-011": Fault(listed_adult, _blocked),
+    "CARD-012": Fault(
+        lambda known: listed_adult(known) & ~known["waived"] & (known["card_rate"] == 8_000), _wrong_group
+    ),
     "CARD-013": Fault(lambda known: known["registered_card"] & known["child_card"], _grown_child),
     "CARD-015": Fault(
         lambda known: (
-            _listed_adult(known)
+            listed_adult(known)
             & (known["card_rate"] == 8_000)
             & (known["rate"] == 8_000)
             & known["one_rate"]
@@ -150,5 +175,5 @@ FAULTS: dict[str, Fault] = {
         needs_amounts=True,
     ),
     "CARD-016": Fault(lambda known: known["paper_card"], _unknown_paper_card),
-    "CARD-018": Fault(_listed_adult, _dead),
+    "CARD-018": Fault(listed_adult, _dead),
 }

@@ -35,7 +35,8 @@ def _outside_visit(claim: Claim) -> list[Truth]:
     table, row = claim.pick(list(claim.lines()))
     arrival, discharge = _moment(claim.get("XML1", "NGAY_VAO")), _moment(claim.get("XML1", "NGAY_RA"))
     order = _moment(claim.get(table, "NGAY_YL", row))
-    early, late = (arrival - 1440, discharge + 1440) if table == "XML2" else (arrival - 35, discharge + 40)
+    minutes = 1 if claim.edge else int(claim.rng.integers(2, 60))
+    early, late = (arrival - 1440, discharge + 1440) if table == "XML2" else (arrival - minutes, discharge + minutes)
     # prices change on some days: the order must stay on the same side of them
     possible = [moment for moment in (early, late) if _same_prices(order // 1440, moment // 1440)]
     moment = _moment_text(claim.pick(possible))

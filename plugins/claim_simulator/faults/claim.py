@@ -14,9 +14,13 @@ from claim_rules import money
 from claim_rules.frames import ClaimTables
 from claim_simulator.catalogue import Catalogue
 from claim_simulator.deliveries import COMPUTED
+from claim_simulator.facilities import Facility
 
 Truth = tuple[str, int | None, str]
 """(table, line or None for a finding of the claim, rule)."""
+
+LINE = 100
+"""Tolerance of a line, 1/100 đồng; a difference equal to it passes."""
 
 
 class Claim:
@@ -27,6 +31,8 @@ class Claim:
     ) -> None:
         """kind: level and former tier of the facility."""
         self.kind = kind
+        # half of the faults lie just beyond the limit: by a hundredth of a đồng, a day, a minute, a percent
+        self.edge = bool(rng.random() < 0.5)
         self.number = claim
         self.lists = lists
         self.rng = rng
@@ -35,7 +41,7 @@ class Claim:
         self.unknown_card = False
         self.card_end: int | None = None
         self.decision: str | None = None
-        self.six_months_paid = False
+        self.paid_this_year: int | None = None
         self.register: dict[str, str] = {}
         self.more_cards: list[dict[str, str]] = []
         self.late = False
@@ -92,7 +98,7 @@ class Claim:
     @property
     def tolerance(self) -> int:
         """Tolerance of the claim's totals, 1/100 đồng."""
-        return 100 * len(list(self.lines()))
+        return LINE * len(list(self.lines()))
 
     @property
     def other_money(self) -> bool:
@@ -150,7 +156,8 @@ class Fault:
     """How one rule's fault is planted.
 
     possible: which claims of the facts it fits. plant: changes the claim, returns the findings. refill: computed cells
-    are emptied before and filled after. xml_only, needs_amounts: deliveries that can carry it.
+    are emptied before and filled after. xml_only, needs_amounts: deliveries that can carry it. only_at: facilities that
+    can.
     """
 
     possible: Callable[[pd.DataFrame], pd.Series]
@@ -158,3 +165,4 @@ class Fault:
     refill: bool = False
     xml_only: bool = False
     needs_amounts: bool = False
+    only_at: Callable[[Facility], bool] | None = None

@@ -26,11 +26,16 @@ def without_contract(house: Facility, tables: ClaimTables, end: str) -> pd.DataF
         rows.append((house.code, visit["MA_LK"], "XML1", None, "SUB-008"))
         share = _percent(house, inpatient=bool(visit["inpatient"]))
         day = visit["day_out"] if visit["inpatient"] else visit["day_in"]
-        salary = next(amount for start, amount in SALARY if day >= start)
+        salary = base_salary(day)
         if share is not None and visit["day_out"] >= CAPPED_FROM and visit["asked"] * 100 > salary * share:
             rows.append((house.code, visit["MA_LK"], "XML1", None, "BEN-027"))
     frame = pd.DataFrame(rows, columns=["MA_CSKCB", "MA_LK", "table", "line", "rule"])
     return frame.astype({"line": "Int64"})
+
+
+def base_salary(day: str) -> int:
+    """Base salary on a day (yyyymmdd), 1/100 đồng."""
+    return next(amount for start, amount in SALARY if day >= start)
 
 
 def _percent(house: Facility, *, inpatient: bool) -> int | None:

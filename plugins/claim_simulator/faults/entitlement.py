@@ -6,11 +6,16 @@ from collections.abc import Callable
 
 import pandas as pd
 
+from claim_simulator.facilities import Facility
 from claim_simulator.faults.claim import Claim, Fault, Truth
+from claim_simulator.faults.contract import base_salary
 from claim_simulator.visits import HALF_FROM, NEW_ROUTES
 
 LISTED = ("C16", "C34", "C50", "C73", "E10", "G20", "M06")
 """Diseases of the lists that lift a self-referral (see reference)."""
+SIX = 6
+"""Base salaries of co-payment in a year after which a patient of five years pays none."""
+DONG = 100
 EMERGENCIES = ("I21", "I46", "J96", "S06")
 
 
@@ -28,14 +33,21 @@ def _half_route(claim: Claim) -> list[Truth]:
     return [("XML1", None, "BEN-012"), *((table, row + 1, "BEN-001") for table, row in claim.lines())]
 
 
+def six_months(claim: Claim) -> int:
+    """Six base salaries of the day on which the patient's ledger of this year begins, 1/100 đồng."""
+    return SIX * base_salary(f"{claim.get('XML1', 'NGAY_VAO')[:4]}0101")
+
+
 def _waiver(claim: Claim) -> list[Truth]:
     claim.blank_computed()
     claim.put("XML1", "NGAY_MIEN_CCT", claim.get("XML1", "NGAY_VAO")[:8])
+    if claim.edge:
+        claim.paid_this_year = six_months(claim)
     return [("XML1", None, "BEN-008")]
 
 
 def _no_waiver(claim: Claim) -> list[Truth]:
-    claim.six_months_paid = True
+    claim.paid_this_year = six_months(claim) + (DONG if claim.edge else 400_000_000)
     return [("XML1", None, "BEN-009")]
 
 
@@ -56,7 +68,7 @@ def _on_a_paid_line(name: str, value: str, rule: str) -> Callable[[Claim], list[
 def _needless_co_payment(claim: Claim) -> list[Truth]:
     large = [place for place in claim.lines() if claim.amount(place[0], "T_BHTT", place[1]) >= 1_000_000]
     table, row = claim.pick(large)
-    more = claim.amount(table, "T_BHTT", row) // 5
+    more = claim.tolerance + 1 if claim.edge else claim.amount(table, "T_BHTT", row) // 5
     for where, at in ((table, row), ("XML1", 0)):
         claim.add(where, "T_BHTT", -more, at)
         claim.add(where, "T_BNCCT", more, at)
@@ -75,10 +87,14 @@ def _outpatients(known: pd.DataFrame) -> pd.Series:
 
 
 def _half_routes(known: pd.DataFrame) -> pd.Series:
-    house = (known["level"] > 0) & known["former"].isin(["district", "provincial"]) & (known["points"] >= 50)
-    house &= (known["level"] == 1) | (known["former"] == "provincial")
     days = known["day_out"].between(NEW_ROUTES, HALF_FROM, inclusive="left")
-    return _outpatients(known) & house & days & ~known["main"].str.startswith(LISTED) & (known["least_rate"] > 0)
+    return _outpatients(known) & days & ~known["main"].str.startswith(LISTED) & (known["least_rate"] > 0)
+
+
+def _pays_half(house: Facility) -> bool:
+    """Where self-referred outpatients are paid half from HALF_FROM on."""
+    kinds = {(1, "district"), (1, "provincial"), (2, "provincial")}
+    return (house.level, house.kind.former) in kinds and (house.kind.points or 0) >= 50
 
 
 def _of_other_facilities(known: pd.DataFrame) -> pd.Series:
@@ -104,7 +120,7 @@ FAULTS: dict[str, Fault] = {
         ),
         _no_waiver,
     ),
-    "BEN-012": Fault(_half_routes, _half_route, needs_amounts=True),
+    "BEN-012": Fault(_half_routes, _half_route, needs_amounts=True, only_at=_pays_half),
     "BEN-013": Fault(
         lambda known: (
             _outpatients(known)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pandas as pd
 
 from claim_rules import benefit
@@ -69,7 +71,7 @@ def facts(tables: ClaimTables) -> pd.DataFrame:
     out["route"], out["main"], out["area"] = visits["MA_DOITUONG_KCB"], visits["MA_BENH_CHINH"], visits["MA_KHUVUC"]
     out["day_in"], out["day_out"] = visits["day_in"], visits["day_out"]
     arrival = to_days(visits["day_in"])
-    closed = (arrival.dt.dayofweek >= 5) | arrival.isin(pd.to_datetime(days_off(arrival, {})))
+    closed = (arrival.dt.day_of_week >= 5) | arrival.isin(pd.to_datetime(days_off(arrival, {})))
     out["clinic_hours"] = ~closed & visits["NGAY_VAO"].str[8:12].between("0700", "1659")
     out["five_years"] = visits["NAM_NAM_LIEN_TUC"] != ""
     out["veteran"] = visits["MA_THE_BHYT"].str.startswith(("CC", "CK"))
@@ -87,6 +89,9 @@ def facts(tables: ClaimTables) -> pd.DataFrame:
     out["citizen"], out["sex"], out["prefix"] = visits["SO_CCCD"], visits["GIOI_TINH"], visits["MA_THE_BHYT"].str[:3]
     out["card_from"], out["card_to"] = visits["GT_THE_TU"], visits["GT_THE_DEN"]
     out["arrival"], out["left"] = _minutes(visits["NGAY_VAO"]), _minutes(visits["NGAY_RA"])
+    out["admitted"] = _minutes(visits["NGAY_VAO_NOI_TRU"].where(visits["NGAY_VAO_NOI_TRU"] != ""))
+    out["stays"] = visits["NGAY_VAO_NOI_TRU"] != ""
+    _beds(out, tables, count, service & beds & paid & in_full)
     out["days_in"] = (to_days(visits["day_out"]) - arrival).dt.days
     out["in_scope"], out["threshold"] = expected.in_scope, expected.threshold
     devices = lines.loc[lines["MA_HIEU_SP"] != ""].groupby("claim")["MA_VAT_TU"].first()
@@ -95,6 +100,17 @@ def facts(tables: ClaimTables) -> pd.DataFrame:
         has = set(tables[name]["claim"]) if name in tables else set()
         out[name] = out.index.isin(has)
     return out
+
+
+def _beds(out: pd.DataFrame, tables: ClaimTables, count: Callable[[pd.Series], pd.Series], full: pd.Series) -> None:
+    """bed_ward, bed_from, bed_to of claims with a single bed line, which the fund pays in full (else "", NaN)."""
+    rows = tables["XML3"]
+    rows = rows[rows["MA_NHOM"].isin(["14", "15", "16"])]
+    one = out.index[(count(full) == 1) & (out["beds"] == 1)]
+    rows = rows[rows["claim"].isin(one)].set_index("claim")
+    out["bed_ward"] = rows["MA_KHOA"].reindex(out.index).fillna("").astype("str")
+    out["bed_from"] = _minutes(rows["NGAY_YL"]).reindex(out.index)
+    out["bed_to"] = _minutes(rows["NGAY_KQ"]).reindex(out.index)
 
 
 def every_claim(known: pd.DataFrame) -> pd.Series:

@@ -7,14 +7,14 @@ from collections.abc import Callable
 import pandas as pd
 
 from claim_simulator.catalogue import NEW_SERVICE_PRICES, TESTS_A_DAY
-from claim_simulator.faults.claim import Claim, Fault, Truth
+from claim_simulator.faults.claim import LINE, Claim, Fault, Truth
 from claim_simulator.faults.facts import every_claim
 
 PROCEDURES = ("18",)
 """MA_NHOM of services that leave no result and of which the lists say nothing about a second time on a day."""
 
 
-def _own_lines(claim: Claim) -> list[tuple[str, int]]:
+def own_lines(claim: Claim) -> list[tuple[str, int]]:
     """Lines that the fund pays in part, without other sources."""
     return [
         (table, row)
@@ -24,14 +24,14 @@ def _own_lines(claim: Claim) -> list[tuple[str, int]]:
 
 
 def _other_parts(claim: Claim) -> list[Truth]:
-    table, row = claim.pick(_own_lines(claim))
+    table, row = claim.pick(own_lines(claim))
     # the parts name a source that the total leaves out; what the patient pays alone would bear it
-    claim.put_amount(table, "T_NGUONKHAC_CL", claim.some(1, 5), row)
+    claim.put_amount(table, "T_NGUONKHAC_CL", LINE + 1 if claim.edge else claim.some(1, 5), row)
     return [(table, row + 1, "SUM-006")]
 
 
 def _other_beyond(claim: Claim) -> list[Truth]:
-    table, row = claim.pick(_own_lines(claim))
+    table, row = claim.pick(own_lines(claim))
     whole = claim.amount(table, "THANH_TIEN_BV", row)
     other = whole + claim.some(1, 20)
     for name in ("T_NGUONKHAC_CL", "T_NGUONKHAC"):
@@ -42,33 +42,37 @@ def _other_beyond(claim: Claim) -> list[Truth]:
 
 
 def _fund_above_rate(claim: Claim) -> list[Truth]:
-    lines = [place for place in _own_lines(claim) if claim.amount(place[0], "T_BNCCT", place[1]) >= 200_000]
+    lines = [place for place in own_lines(claim) if claim.amount(place[0], "T_BNCCT", place[1]) >= 200_000]
     table, row = claim.pick(lines)
-    more = claim.amount(table, "T_BNCCT", row) // 2
+    fund_bears(claim, table, row, LINE + 1 if claim.edge else claim.amount(table, "T_BNCCT", row) // 2)
+    return [(table, row + 1, "SUM-008")]
+
+
+def fund_bears(claim: Claim, table: str, row: int, more: int) -> None:
+    """Moves a part of a line's co-payment to the fund, in the totals too."""
     for where, at in ((table, row), ("XML1", 0)):
         claim.add(where, "T_BHTT", more, at)
         claim.add(where, "T_BNCCT", -more, at)
     if claim.get(table, "MA_PTTT", row) == "1":
         claim.add("XML1", "T_BHTT_GDV", more)
-    return [(table, row + 1, "SUM-008")]
 
 
 def _total(name: str, rule: str) -> Callable[[Claim], list[Truth]]:
     def plant(claim: Claim) -> list[Truth]:
-        claim.add("XML1", name, claim.tolerance + claim.some(1, 90))
+        claim.add("XML1", name, claim.tolerance + (1 if claim.edge else claim.some(1, 90)))
         return [("XML1", None, rule)]
 
     return plant
 
 
 def _fund_above_scope(claim: Claim) -> list[Truth]:
-    more = claim.amount("XML1", "T_TONGCHI_BH") + claim.tolerance + claim.some(1, 50)
+    more = claim.amount("XML1", "T_TONGCHI_BH") + claim.tolerance + (1 if claim.edge else claim.some(1, 50))
     claim.add("XML1", "T_BHTT", more - claim.amount("XML1", "T_BHTT"))
     return [("XML1", None, rule) for rule in ("SUM-015", "SUM-017", "SUM-018")]
 
 
 def _without_price(claim: Claim) -> list[Truth]:
-    table, row = claim.pick([place for place in _own_lines(claim) if not _usual_share_only(claim, *place)])
+    table, row = claim.pick([place for place in own_lines(claim) if not _usual_share_only(claim, *place)])
     claim.put(table, "DON_GIA" if table == "XML2" else "DON_GIA_BH", "0.000", row)
     rules = ("SUM-001", "SUM-002", "SUM-019") if table == "XML2" else ("SUM-004", "SUM-019")
     return [(table, row + 1, rule) for rule in rules]
@@ -80,14 +84,14 @@ def _usual_share_only(claim: Claim, table: str, row: int) -> bool:
 
 
 def _paid_by_others(claim: Claim) -> list[Truth]:
-    row = claim.pick([row for table, row in _own_lines(claim) if table == "XML2"])
+    row = claim.pick([row for table, row in own_lines(claim) if table == "XML2"])
     claim.put("XML2", "NGUON_CTRA", claim.pick(["2", "3", "4"]), row)
     return [("XML2", row + 1, "SUM-020")]
 
 
 def _without_quantity(claim: Claim) -> list[Truth]:
     beds = ("14", "15", "16")
-    table, row = claim.pick([place for place in _own_lines(claim) if claim.get(*_group(place)) not in beds])
+    table, row = claim.pick([place for place in own_lines(claim) if claim.get(*_group(place)) not in beds])
     claim.put(table, "SO_LUONG", "0.000", row)
     first, second = ("SUM-001", "SUM-002") if table == "XML2" else ("SUM-003", "SUM-004")
     return [(table, row + 1, rule) for rule in (first, second, "SUM-021")]
@@ -115,7 +119,8 @@ def _higher_rate(table: str, rule: str) -> Callable[[Claim], list[Truth]]:
     def plant(claim: Claim) -> list[Truth]:
         row = claim.pick(_partly_paid(claim, table, rule))
         claim.blank_computed()
-        claim.put(table, "TYLE_TT_BH", "100", row)
+        rate = int(claim.get(table, "TYLE_TT_BH", row))
+        claim.put(table, "TYLE_TT_BH", str(rate + 1) if claim.edge else "100", row)
         return [(table, row + 1, rule)]
 
     return plant
@@ -187,14 +192,14 @@ def _twice(table: str, rule: str, groups: tuple[str, ...]) -> Callable[[Claim], 
 
 def _tested_often(claim: Claim) -> list[Truth]:
     """One more than the facility's list allows in a day."""
-    rows = [row for row in claim.rows("XML3") if claim.get("XML3", "MA_NHOM", row) == "1" and _paid(claim, row)]
+    rows = [row for row in claim.rows("XML3") if claim.get("XML3", "MA_NHOM", row) == "1" and paid(claim, row)]
     row = claim.pick(rows)
     claim.blank_computed()
     claim.put("XML3", "SO_LUONG", f"{TESTS_A_DAY + 1}.000", row)
     return [("XML3", row + 1, "DUP-008")]
 
 
-def _paid(claim: Claim, row: int) -> bool:
+def paid(claim: Claim, row: int) -> bool:
     return claim.amount("XML3", "T_BHTT", row) > 0
 
 

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 
 from claim_rules.benefit import fill_amounts
+from claim_rules.catalogue import STRUCTURE, book
+from claim_rules.findings import REJECT_CLAIM
 from claim_rules.frames import ClaimTables
 from claim_simulator.catalogue import Catalogue
 from claim_simulator.deliveries import Damage
@@ -30,7 +32,20 @@ from claim_simulator.faults import (
 )
 from claim_simulator.faults.claim import Claim, Fault, Sheets, Truth
 from claim_simulator.faults.facts import facts
-from claim_simulator.faults.pairs import COPIES, ELSEWHERE, PAIRS, PERSON, Donors, again, become
+from claim_simulator.faults.near import NEAR as NEAR_CLAIMS
+from claim_simulator.faults.pairs import (
+    COPIES,
+    ELSEWHERE,
+    IN_STORE,
+    NEAR,
+    PAIRS,
+    PERSON,
+    Donors,
+    again,
+    become,
+    day_after,
+    rule_of,
+)
 
 TRUTH_COLUMNS = ["MA_CSKCB", "MA_LK", "table", "line", "rule"]
 
@@ -61,18 +76,22 @@ LATE = ("SUB-001",)
 SHARED = "CARD-017"
 RULES = (*FAULTS, REPEATED, SHARED)
 """Rules whose faults are planted, each for itself."""
-ACROSS = (*(rule for rule in PAIRS if rule != SHARED), *COPIES, ELSEWHERE)
-"""Rules whose faults show only beside other claims of the store: planted on demand."""
+ACROSS = (*(kind for kind in PAIRS if kind != SHARED), *COPIES, *ELSEWHERE)
+"""Kinds of faults and near misses that show only beside other claims of the store: planted on demand."""
+NEAR_MISSES = tuple(NEAR + rule for rule in NEAR_CLAIMS)
+"""Near misses of single claims, planted with those."""
+_ALONE = FAULTS | {NEAR + rule: fault for rule, fault in NEAR_CLAIMS.items()}
 
 
 @dataclass
 class Planted:
     """A facility's claims with their faults.
 
-    damage, copies: see deliveries; faulty: claims with a fault; truth: frame of TRUTH_COLUMNS; counts: planted faults
-    by rule; unknown, ends: what the card register must not know, or know otherwise (see reference.card_register);
-    register, more_cards: what the register has otherwise or beside; late: claims to be sent with the last delivery;
-    paid: whose ledger holds more than six months (reference.co_payments).
+    damage, copies: see deliveries; faulty: claims with a fault; truth: frame of TRUTH_COLUMNS; in_store: those of its
+    rows that only a store of other claims shows; near: (MA_LK, rule) of near misses; stopped: claims that a rule of
+    structure refuses; counts: planted faults by kind; unknown, ends: what the card register must not know, or know
+    otherwise (see reference.card_register); register, more_cards: what the register has otherwise or beside; late:
+    claims to be sent with the last delivery; paid: what a patient's ledger holds (reference.co_payments).
     """
 
     tables: ClaimTables
@@ -86,7 +105,10 @@ class Planted:
     register: dict[int, dict[str, str]] = field(default_factory=dict)
     more_cards: dict[int, list[dict[str, str]]] = field(default_factory=dict)
     late: set[int] = field(default_factory=set)
-    paid: set[int] = field(default_factory=set)
+    paid: dict[int, int] = field(default_factory=dict)
+    in_store: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=TRUTH_COLUMNS))
+    near: list[tuple[str, str]] = field(default_factory=list)
+    stopped: set[int] = field(default_factory=set)
 
 
 class Plan:
@@ -95,15 +117,20 @@ class Plan:
     def __init__(
         self, houses: list[Facility], claims: int, fault_rate: float, rng: np.random.Generator, *, across: bool = False
     ) -> None:
-        """across: also faults of ACROSS."""
+        """across: also faults of ACROSS, and near misses, half as many of each as faults of a rule."""
         total = round(len(houses) * claims * fault_rate)
-        rules = (*RULES, *ACROSS) if across else RULES
+        kinds = (*RULES, *ACROSS) if across else RULES
+        rules = tuple(kind for kind in kinds if not kind.startswith(NEAR))
         self._houses = houses
         self._rng = rng
         self.donors = Donors() if across else None
         self._left = dict.fromkeys(rules, total // len(rules))
         for rule in rng.permutation(rules)[: total % len(rules)].tolist():
             self._left[rule] += 1
+        if across:
+            half = -(-total // (2 * len(rules)))
+            near = (*NEAR_MISSES, *(kind for kind in kinds if kind.startswith(NEAR)))
+            self._left |= dict.fromkeys(near, half)
 
     def share(self, house: Facility) -> dict[str, int]:
         """Faults that a facility takes now: an equal share among those left that can carry them, rounded by chance."""
@@ -124,9 +151,11 @@ class Plan:
 
 def carries(house: Facility, rule: str) -> bool:
     """Whether the facility's form of delivery can carry a rule's fault."""
-    fault = FAULTS.get(rule)
+    fault = _ALONE.get(rule)
     if fault is None:
         return True
+    if fault.only_at is not None and not fault.only_at(house):
+        return False
     return not (fault.xml_only and house.form != XML) and not (fault.needs_amounts and house.leaves_out == COLUMNS)
 
 
@@ -155,37 +184,52 @@ def plant(
     known = facts(tables.only(set(pool.tolist())))
     known = known.assign(level=house.level, former=house.kind.former, points=house.kind.points or 0)
     known["part"] = [next(at for at, part in enumerate(parts) if claim in part) for claim in known.index]
+    last = known.groupby("part")["day_out"].max()
+    known["last_of_part"] = known["part"].map(last)
     chosen, twins, partners = _choose(known, share, parts, rng, donors)
     copies = {place: one for place, one in twins.items() if chosen[one] == REPEATED}
     doubles = {place: one for place, one in twins.items() if chosen[one] != REPEATED}
-    sub = tables.only(set(chosen) | set(partners.values()))
+    others = {claim for more in partners.values() for claim in more}
+    sub = tables.only(set(chosen) | others)
     sheets = Sheets(sub)
     truth: list[tuple[str, str, str, int | None, str]] = []
+    in_store: list[tuple[str, str, str, int | None, str]] = []
     refill: set[int] = set()
+    refusing = {rule.id for rule in book().values() if rule.stage == STRUCTURE and rule.severity == REJECT_CLAIM}
     for number in sorted(chosen):
-        rule = chosen[number]
-        claim = Claim(number, sheets, lists, rng, (house.level, house.kind.former))
-        ma_lk = claim.get("XML1", "MA_LK")
-        found: list[Truth] = []
-        if rule in COPIES:
-            pass
-        elif rule == REPEATED:
-            found = [("XML1", None, REPEATED)]
-        elif rule == ELSEWHERE:
-            person = donors.take(_row(known, number)) if donors is not None else None
+        kind = chosen[number]
+        claims = [
+            Claim(one, sheets, lists, rng, (house.level, house.kind.former))
+            for one in (number, *partners.get(number, ()))
+        ]
+        claim = claims[0]
+        found: list[list[Truth]] = [[]]
+        if kind == REPEATED:
+            found = [[("XML1", None, REPEATED)]]
+        elif kind in ELSEWHERE:
+            person = donors.take(kind, _row(known, number)) if donors is not None else None
             if person is None:
                 continue
             become(claim, person)
-            found = [("XML1", None, ELSEWHERE)]
-        elif rule in PAIRS:
-            second = Claim(partners[number], sheets, lists, rng, (house.level, house.kind.former))
-            found, more = PAIRS[rule].plant(claim, second)
-            truth += [(house.code, second.get("XML1", "MA_LK"), *row) for row in more]
-        else:
-            found = FAULTS[rule].plant(claim)
-        truth += [(house.code, ma_lk, *row) for row in found]
-        out.counts[rule] = out.counts.get(rule, 0) + 1
-        if rule in FAULTS and FAULTS[rule].refill:
+            if ELSEWHERE[kind].sent_from_there:
+                claim.put("XML1", "MA_NOI_DI", person["facility"])
+            found = [ELSEWHERE[kind].found]
+        elif kind in PAIRS:
+            found = PAIRS[kind].plant(*claims)
+        elif kind not in COPIES:
+            found = [_ALONE[kind].plant(claim)]
+        for one, rows in zip(claims, found, strict=kind in PAIRS):
+            ma_lk = one.get("XML1", "MA_LK")
+            told = [(house.code, ma_lk, *row) for row in rows]
+            truth += told
+            if kind in IN_STORE:
+                in_store += told
+            if kind.startswith(NEAR):
+                out.near.append((ma_lk, rule_of(kind)))
+            if any(rule in refusing for *_, rule in rows):
+                out.stopped.add(one.number)
+        out.counts[kind] = out.counts.get(kind, 0) + 1
+        if kind in _ALONE and _ALONE[kind].refill:
             refill.add(number)
         if claim.damage:
             out.damage[number] = claim.damage
@@ -193,8 +237,8 @@ def plant(
             out.unknown.add(number)
         if claim.card_end is not None:
             out.ends[number] = claim.card_end
-        if claim.six_months_paid:
-            out.paid.add(number)
+        if claim.paid_this_year is not None:
+            out.paid[number] = claim.paid_this_year
         if claim.register:
             out.register[number] = claim.register
         if claim.more_cards:
@@ -204,30 +248,45 @@ def plant(
         if claim.decision:
             sub.claims.loc[sub.claims["claim"] == number, "decision"] = claim.decision
     changed = sheets.tables()
-    touched = set(chosen) | set(partners.values())
+    touched = set(chosen) | others
     if refill:
         changed = _joined([changed.only(touched - refill), fill_amounts(changed.only(refill))])
     if donors is not None:
         clean = known[~known.index.isin(touched | set(twins))]
-        people = tables["XML1"].set_index("claim")[list(PERSON)].fillna("")
-        donors.offer(clean, people)
+        people = tables["XML1"].set_index("claim")[["MA_LK", *PERSON]].fillna("")
+        donors.offer(clean, people, house.code)
     out.tables = _joined([tables.only(set(range(size)) - touched - set(twins)), changed])
     if copies:
         out.tables = _joined([out.tables, _copied(out.tables, copies)])
     if doubles:
         names = tables["XML1"].set_index("claim")["MA_LK"]
         parts_again = []
-        for place, one in doubles.items():
-            kind = COPIES[chosen[one]]
-            parts_again.append(again(out.tables, one, place, names[place], kind.minutes))
-            truth += [(house.code, names[place], "XML1", None, rule) for rule in kind.found(_row(known, one))]
-            truth += [(house.code, names[place], "XML3", row, "DUP-013") for row in _devices(out.tables, one)]
+        for number, place in enumerate(sorted(doubles)):
+            original = doubles[place]
+            kind, row = chosen[original], _row(known, original)
+            copy = COPIES[kind]
+            # beds beyond those of the visits
+            minutes, changes = copy.how(row)
+            bed = f"K{999 - number:03d}"
+            parts_again.append(again(out.tables, original, place, names[place], minutes, changes, bed))
+            truth += [(house.code, names[place], "XML1", None, rule) for rule in copy.found(row)]
+            if copy.devices:
+                truth += [
+                    (house.code, names[place], "XML3", line, "DUP-013") for line in _devices(out.tables, original)
+                ]
+            if kind.startswith(NEAR):
+                out.near.append((names[place], rule_of(kind)))
         out.tables = _joined([out.tables, *parts_again])
     out.copies = set(copies)
     out.faulty = touched | set(twins)
-    out.truth = pd.DataFrame(truth, columns=TRUTH_COLUMNS)
-    out.truth["line"] = out.truth["line"].astype("Int64")
+    out.truth, out.in_store = _frame(truth), _frame(in_store)
     return out
+
+
+def _frame(rows: list[tuple[str, str, str, int | None, str]]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=TRUTH_COLUMNS)
+    frame["line"] = frame["line"].astype("Int64")
+    return frame
 
 
 def _row(known: pd.DataFrame, claim: int) -> dict[str, Any]:
@@ -248,40 +307,49 @@ def _choose(
     parts: list[range],
     rng: np.random.Generator,
     donors: Donors | None,
-) -> tuple[dict[int, str], dict[int, int], dict[int, int]]:
-    """Claim -> rule; for copied claims the claim whose place the copy takes -> the claim copied; for pairs the first
-    claim -> the second."""
+) -> tuple[dict[int, str], dict[int, int], dict[int, tuple[int, ...]]]:
+    """Claim -> kind of fault; for copied claims the claim whose place the copy takes -> the claim copied; for faults
+    between claims the first of them -> the others."""
     free = known.index.to_series()
     chosen: dict[int, str] = {}
     twins: dict[int, int] = {}
-    partners: dict[int, int] = {}
-    for rule in (rule for rule in share if rule in PAIRS):
-        for first, second in _pairs_of(known, rule, share[rule], set(chosen) | set(partners.values()), rng):
-            chosen[first] = rule
-            partners[first] = second
-    for rule in (rule for rule in share if rule in COPIES):
-        firsts = np.array(known.index[COPIES[rule].possible(known)])
-        taken = set(chosen) | set(twins) | set(partners.values())
-        for first in rng.permutation(firsts)[: share[rule]].tolist():
+    partners: dict[int, tuple[int, ...]] = {}
+    taken: set[int] = set()
+    # what few claims can make comes first
+    for kind in sorted((kind for kind in share if kind in PAIRS), key=lambda kind: kind not in _RARE):
+        for first, *more in _pairs_of(known, kind, share[kind], taken, rng):
+            chosen[first] = kind
+            partners[first] = tuple(more)
+    for kind in sorted((kind for kind in share if kind in COPIES), key=lambda kind: not COPIES[kind].same_day):
+        copy = COPIES[kind]
+        firsts = np.array(known.index[copy.possible(known)])
+        left = share[kind]
+        for first in rng.permutation(firsts).tolist():
+            if not left:
+                break
             if first in taken:
                 continue
-            place = _place_after(known, first, parts, taken | {first}, rng)
+            if copy.same_day:
+                row = _row(known, first)
+                place = _place_on(known, row, day_after(row, copy.how(row)[0]), taken | {first}, rng)
+            else:
+                place = _place_after(known, first, parts, taken | {first}, rng)
             if place is not None:
-                chosen[first], twins[place] = rule, first
+                chosen[first], twins[place] = kind, first
                 taken |= {first, place}
-    taken = set(twins) | set(partners.values())
-    fits = {rule: FAULTS[rule].possible(known) for rule in share if rule in FAULTS}
-    if donors is not None and ELSEWHERE in share:
-        fits[ELSEWHERE] = donors.wanted(known)
-    order = sorted(fits, key=lambda rule: (int(fits[rule].sum()), rule))
-    for rule in order:
+                left -= 1
+    fits = {kind: _ALONE[kind].possible(known) for kind in share if kind in _ALONE}
+    if donors is not None:
+        fits |= {kind: donors.wanted(kind, known) for kind in share if kind in ELSEWHERE}
+    order = sorted(fits, key=lambda kind: (int(fits[kind].sum()), kind))
+    for kind in order:
         fitting = [
-            number for number in free[fits[rule].to_numpy()].tolist() if number not in chosen and number not in taken
+            number for number in free[fits[kind].to_numpy()].tolist() if number not in chosen and number not in taken
         ]
-        for number in rng.permutation(np.array(fitting, dtype="int64"))[: share[rule]].tolist():
-            chosen[number] = rule
+        for number in rng.permutation(np.array(fitting, dtype="int64"))[: share[kind]].tolist():
+            chosen[number] = kind
     for _ in range(share.get(REPEATED, 0)):
-        taken = set(chosen) | set(twins) | set(partners.values())
+        taken |= set(chosen) | set(twins)
         open_claims = [number for number in free.tolist() if number not in taken]
         inside = [[number for number in open_claims if number in part] for part in parts]
         inside = [numbers for numbers in inside if len(numbers) > 1]
@@ -294,19 +362,33 @@ def _choose(
     return chosen, twins, partners
 
 
+_RARE = ("BEN-015 used", "DUP-010", "near DUP-010", "DUP-013", "near DUP-013", "BEN-015 far", "near BEN-015")
+
+
 def _pairs_of(
-    known: pd.DataFrame, rule: str, count: int, taken: set[int], rng: np.random.Generator
-) -> list[tuple[int, int]]:
-    """So many pairs for a rule, no claim in two of them."""
-    pairs = PAIRS[rule].candidates(known)[["first", "second"]]
-    out: list[tuple[int, int]] = []
-    for first, second in pairs.iloc[rng.permutation(len(pairs))].itertuples(index=False, name=None):
+    known: pd.DataFrame, kind: str, count: int, taken: set[int], rng: np.random.Generator
+) -> list[tuple[int, ...]]:
+    """So many groups of claims for a kind of fault, no claim in two of them; they are added to `taken`."""
+    found = PAIRS[kind].candidates(known)
+    groups = found[[name for name in ("first", "second", "third") if name in found]]
+    out: list[tuple[int, ...]] = []
+    for group in groups.iloc[rng.permutation(len(groups))].itertuples(index=False, name=None):
         if len(out) == count:
             break
-        if not {first, second} & taken:
-            out.append((first, second))
-            taken |= {first, second}
+        if not set(group) & taken:
+            out.append(group)
+            taken |= set(group)
     return out
+
+
+def _place_on(
+    known: pd.DataFrame, one: dict[str, Any], day: str, taken: set[int], rng: np.random.Generator
+) -> int | None:
+    """A claim that ends on a day, whose place a copy that ends on it can take; None where the card has ended before."""
+    if day > one["card_to"]:
+        return None
+    free = [number for number in known.index[known["day_out"] == day].tolist() if number not in taken]
+    return int(rng.choice(free)) if free else None
 
 
 def _place_after(

@@ -8,7 +8,7 @@ from claim_simulator.faults.entitlement import LISTED
 
 def _rate_too_high(claim: Claim) -> list[Truth]:
     rate = max(float(claim.get(table, "MUC_HUONG", row) or 0) for table, row in claim.lines())
-    higher = claim.pick([value for value in (80, 95, 100) if value > rate])
+    higher = int(rate) + 1 if claim.edge else claim.pick([value for value in (80, 95, 100) if value > rate])
     claim.blank_computed()
     for table, row in claim.lines():
         claim.put(table, "MUC_HUONG", str(higher), row)
