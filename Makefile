@@ -8,7 +8,7 @@ export PYTHON UV_VERSION
 export PYTHONPATH := $(CURDIR):$(CURDIR)/plugins
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test fuzz oracle truth check format bench bench-intake bench-reference bench-data-docs lock schemas \
+.PHONY: help demo up down what-if test fuzz oracle truth check format bench bench-intake bench-reference bench-data-docs lock schemas \
 	settings-table rule-book suites clean
 
 help: ## what can be made
@@ -24,6 +24,9 @@ up: .venv/runtime.stamp ## Airflow with live inboxes on http://localhost:8080 (P
 
 down: .venv/runtime.stamp ## stops what `make up` started
 	@$(BIN)/python scripts/serve.py down
+
+what-if: .venv/runtime.stamp ## from nothing, what the base salary change of 2026-07-01 changes: a difference report (dry run) in var/what-if/report
+	@$(BIN)/python scripts/what_if.py $(ARGS)
 
 test: .venv/dev.stamp ## every test
 	@scripts/install_test_packages.sh

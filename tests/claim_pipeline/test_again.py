@@ -225,6 +225,9 @@ def test_what_if_the_base_salary_of_july_2026_were_not_in_force(new_place: Any, 
     shown = json.loads((tmp_path / "d" / "difference.json").read_text("utf-8"))
     assert json.loads(shown["what_if"]["law"]) == {"base_salary": {"2026-07-01": None}}
     assert shown["rule_book"].endswith("-what-if")
+    page = (tmp_path / "d" / "difference.html").read_text("utf-8")
+    assert "Mức lương cơ sở (mức tham chiếu): không đổi từ 01/07/2026" in page
+    assert "Sau (theo giả định)" in page
     # 15 % of 2,340,000 instead of 2,530,000: visits between 351,000 and 379,500 are no longer covered in full
     assert [row["rule"] for row in shown["rules"]] == ["BEN-001"]
     assert Decimal(shown["totals"]["difference"]) < 0

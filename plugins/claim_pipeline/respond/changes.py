@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
@@ -10,7 +11,8 @@ from typing import Any
 
 from claim_pipeline.respond import page, words
 from claim_pipeline.respond.sheets import Book
-from claim_pipeline.respond.words import known
+from claim_pipeline.respond.words import Words, known
+from claim_rules import law
 
 CLAIMS = 2_000
 """What a browser shows without pain; the workbook holds everything."""
@@ -46,21 +48,40 @@ def render_html(report: dict[str, Any]) -> str:
     )
 
 
-def _facts(report: dict[str, Any]) -> Iterator[tuple[words.Words, str]]:
+def _facts(report: dict[str, Any]) -> Iterator[tuple[Words, Words]]:
     """What was asked, and on what it rests."""
+
+    def same(value: str) -> Words:
+        return Words(value, value)
+
     if report.get("month"):
         month = report["month"]
-        yield words.Words("Tháng ra viện", "Month of discharge"), f"{month[4:]}/{month[:4]}"
-    yield words.Words("Cơ sở", "Facility"), report.get("facility") or "—"
-    yield words.Words("Lô gửi", "Deliveries"), str(report.get("deliveries", "—"))
-    yield words.Words("Bộ quy tắc", "Rule book"), str(report.get("rule_book") or "—")
-    if report.get("what_if"):
-        supposed = report["what_if"]
-        if supposed.get("law"):
-            yield words.Words("Giả định về luật", "Supposed of the law"), supposed["law"]
-        if supposed.get("reference"):
-            tables = ", ".join(f"{name} ({sha256[:8]})" for name, sha256 in sorted(supposed["reference"].items()))
-            yield words.Words("Danh mục giả định", "Reference data supposed"), tables
+        yield Words("Tháng ra viện", "Month of discharge"), same(f"{month[4:]}/{month[:4]}")
+    facility = report.get("facility")
+    yield Words("Cơ sở", "Facility"), same(facility) if facility else Words("mọi cơ sở", "all")
+    yield Words("Lô gửi", "Deliveries"), same(str(report.get("deliveries", "—")))
+    yield Words("Bộ quy tắc", "Rule book"), same(str(report.get("rule_book") or "—"))
+    supposed = report.get("what_if") or {}
+    if supposed.get("law"):
+        yield Words("Giả định về luật", "Supposed of the law"), _of_law(json.loads(supposed["law"]))
+    if supposed.get("reference"):
+        tables = ", ".join(f"{name} ({sha256[:8]})" for name, sha256 in sorted(supposed["reference"].items()))
+        yield Words("Danh mục giả định", "Reference data supposed"), same(tables)
+
+
+def _of_law(changes: dict[str, dict[str, Any]]) -> Words:
+    """Values of the law that are supposed, in words: the first part of what the file says it is about."""
+    told_vi, told_en = [], []
+    for name, values in sorted(changes.items()):
+        about = law.load(name)
+        for day, entry in sorted(values.items()):
+            on = datetime.fromisoformat(day)
+            value = entry.get("value") if isinstance(entry, dict) else entry
+            vi = f"không đổi từ {on:%d/%m/%Y}" if entry is None else f"{value} từ {on:%d/%m/%Y}"
+            en = f"unchanged on {on:%Y-%m-%d}" if entry is None else f"{value} from {on:%Y-%m-%d}"
+            told_vi.append(f"{about.get('description_vi', name).split(',')[0]}: {vi} ({name})")
+            told_en.append(f"{about.get('description', name).split(',')[0]}: {en} ({name})")
+    return Words("; ".join(told_vi), "; ".join(told_en))
 
 
 def render_xlsx(report: dict[str, Any], path: Path) -> None:
@@ -132,12 +153,15 @@ def _summary(out: Book, report: dict[str, Any]) -> None:
     if report.get("dry_run"):
         line("CHƯA GHI GÌ / Nothing was written", "Chạy thử / Dry run")
     for title, value in _facts(report):
-        line(f"{title.vi} / {title.en}", value)
+        line(f"{title.vi} / {title.en}", " / ".join(dict.fromkeys(value)))
     totals = report["totals"]
     line("Hồ sơ / Claims", totals["claims"])
     line("Hồ sơ thay đổi / Claims that change", totals["changed"])
     row += 1
-    line("", "Trước / Before", "Sau / After")
+    if report.get("what_if"):
+        line("", "Đang có hiệu lực / Stands", "Theo giả định / As supposed")
+    else:
+        line("", "Trước / Before", "Sau / After")
     for name, title in words.OUTCOMES.items():
         line(f"{title.vi} / {title.en}", totals["before"][name], totals["after"][name])
     for name, title in words.MONEY.items():

@@ -21,11 +21,14 @@ from alembic.config import Config
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine
+from typer.testing import CliRunner
 
-from claim_pipeline import reference
+from claim_pipeline import reference, steps
 from claim_pipeline.archive import Archive
 from claim_pipeline.errors import OperatorError, ReferenceDataError
+from claim_pipeline.settings import settings as settings_in_use
 from claim_pipeline.store import migrations, open_store, reference_rows
+from giamdinh import app
 
 
 def text(**columns: list[str | None]) -> pd.DataFrame:
@@ -337,6 +340,40 @@ def test_each_load_and_each_refused_file_has_a_report_for_officers_and_its_bytes
     reference.load_folder(folder, store, "ben", archive)
     newest = reference.document(store.reference_records("drugs")[0])["counts"]
     assert (newest["added_rows"], newest["changed_items"], newest["ended_rows"]) == (2, 1, 1)
+
+
+def test_the_commands_load_and_tell_what_became_of_every_file(url, tmp_path, monkeypatch):
+    monkeypatch.setenv("GIAMDINH_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("GIAMDINH_DATABASE_URL", url)
+    caches = (settings_in_use, steps._store, steps._archive)
+    for cached in caches:
+        cached.cache_clear()
+
+    def command(*words: object) -> tuple[int, list[str]]:
+        done = CliRunner().invoke(app, ["reference", *map(str, words)])
+        return done.exit_code, (done.stdout or done.stderr).splitlines()
+
+    path = tmp_path / "drop" / "icd10.csv"
+    path.parent.mkdir()
+    path.write_text("MÃ BỆNH,TÊN BỆNH\nA00,Tả\n", "utf-8")
+    assert command("load", path, "--valid-from", "01/07/2026")[0] == 2
+    assert command("load", path, "--valid-from", "2026-07-01") == (0, ["icd10\t1"])
+    path.write_text("Tả\nx\n", "utf-8")
+    exit_code, said = command("load", path)
+    assert exit_code == 2
+    assert "Tệp icd10.csv, cột MA: thiếu cột" in " ".join(said)
+    exit_code, lines = command("history", "icd10", "--out", tmp_path / "again")
+    assert exit_code == 0
+    refused, why, loaded, page = (line.split("\t") for line in lines)
+    assert (refused[1], loaded[1], loaded[2], loaded[3]) == ("refused", "loaded", "1", "+1")
+    assert why[1].startswith("Tệp icd10.csv, cột MA: thiếu cột / file icd10.csv")
+    for line in (refused, loaded):
+        assert (path.parent / line[-1] / "report.html").exists()
+    assert "Tệp không được nhận" in Path(page[0]).read_text("utf-8")
+    assert command("history", "drugs")[0] == 2
+    steps._store().close()
+    for cached in caches:
+        cached.cache_clear()
 
 
 def test_lists_of_diseases_without_dates_follow_each_other(store, tmp_path):
