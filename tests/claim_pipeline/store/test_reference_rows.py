@@ -9,9 +9,11 @@ import shutil
 import subprocess
 import sys
 import time
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import psycopg
 import pytest
@@ -232,6 +234,49 @@ def test_data_from_before_history_was_kept_stay_and_what_was_deleted_is_said_to_
     store.load_reference({"cards": text(A=["1"])})
     pd.testing.assert_frame_equal(store.reference(dt.datetime(2026, 2, 1, 9, tzinfo=dt.UTC))["cards"], known)
     store.close()
+
+
+def test_the_order_of_a_load_from_before_positions_were_written_stays(url, connect):
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    engine = create_engine(url)
+
+    def migrated(way, revision):
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            way(config, revision)
+
+    migrated(command.upgrade, "0008")
+    # the rows of the second load, by their place among those it holds (positions 0, 2, 3)
+    order = zlib.compress(np.diff([2, 0, 1], prepend=0).astype("<i4").tobytes())
+    with connect(url) as connection:
+        connection.execute(
+            """
+            INSERT INTO reference_load (name, sha256, actor, rows, columns, row_order)
+            VALUES ('cards', 'aa', 'ann', 2, '["A"]', NULL), ('cards', 'bb', 'ben', 3, '["A"]', %s)
+            """,
+            [order],
+        )
+        connection.execute(
+            """
+            INSERT INTO reference_in_force (load, name, since)
+            VALUES (1, 'cards', '2026-01-01 08:00+07'), (2, 'cards', '2026-01-02 08:00+07');
+            INSERT INTO reference_row (name, position, first_load, until_load, content, data) VALUES
+                ('cards', 0, 1, NULL, gen_random_uuid(), '{"A": "first"}'),
+                ('cards', 1, 1, 2, gen_random_uuid(), '{"A": "gone"}'),
+                ('cards', 2, 2, NULL, gen_random_uuid(), '{"A": "second"}'),
+                ('cards', 3, 2, NULL, gen_random_uuid(), '{"A": "third"}');
+            """
+        )
+    store = open_store(url)
+    assert store.reference()["cards"]["A"].tolist() == ["third", "first", "second"]
+    assert store.reference(loads=[1])["cards"]["A"].tolist() == ["first", "gone"]
+    store.close()
+    migrated(command.downgrade, "0008")
+    with connect(url) as connection:
+        [(back,)] = connection.execute("SELECT row_order FROM reference_load WHERE id = 2").fetchall()
+    assert zlib.decompress(back) == zlib.decompress(order)
+    engine.dispose()
 
 
 # --- the drop folder
