@@ -19,6 +19,9 @@ SEVERITIES = (REJECT_CLAIM, REJECT_LINE, ADJUST_AMOUNT, WARN)
 CLAIM = "CLAIM"
 """As `correct_field` of a claim's finding: its correct_value is the most that the claim may be approved for."""
 
+LINE_CAP = "LINE"
+"""As `correct_field` of a line: its correct_value is the most that the fund may pay of it."""
+
 FINDING_COLUMNS = {
     "claim": "Int64",  # position of the claim in the delivery; NA: a finding of the delivery as a whole
     "rule": "str",

@@ -10,7 +10,7 @@ import pandas as pd
 
 from claim_rules import benefit, catalogue, dictionary, money, options
 from claim_rules.engine import Appraisal, as_json
-from claim_rules.findings import ADJUST_AMOUNT, CLAIM, REJECT_CLAIM, REJECT_LINE
+from claim_rules.findings import ADJUST_AMOUNT, CLAIM, LINE_CAP, REJECT_CLAIM, REJECT_LINE
 from claim_rules.frames import ClaimTables, claims_with
 from claim_rules.lines import LINE_TABLES, ClaimLines
 
@@ -20,7 +20,7 @@ OUTCOMES = (ACCEPTED, ADJUSTED, REJECTED, REFERRED)
 PRICED = ("SO_LUONG", "DON_GIA_BH", "TYLE_TT_DV", "TYLE_TT_BH")
 """Line values from which THANH_TIEN_BH is computed; a corrected one makes it be computed anew."""
 
-CORRECTABLE = (*PRICED, "THANH_TIEN_BV", "THANH_TIEN_BH", "MUC_HUONG", "T_NGUONKHAC", "T_BHTT")
+CORRECTABLE = (*PRICED, "THANH_TIEN_BV", "THANH_TIEN_BH", "MUC_HUONG", "T_NGUONKHAC", "T_BHTT", LINE_CAP)
 """What a finding may correct (`correct_field`). With T_BHTT only the split is computed anew."""
 
 
@@ -78,6 +78,9 @@ def allowed_amounts(
     if "T_NGUONKHAC" in lowest:
         other = lowest["T_NGUONKHAC"].fillna(other).astype("int64")
     share = benefit.split(whole, in_scope.astype("int64"), lines["MUC_HUONG"], other)["T_BHTT"].clip(lower=0)
+    if LINE_CAP in lowest:
+        most = lowest[LINE_CAP].fillna(share).astype("int64")
+        share = share.where(share < most, most)
     fund = share.where(share < lines["T_BHTT"], lines["T_BHTT"])
     return pd.DataFrame({"in_scope": in_scope.astype("int64"), "fund": fund.astype("int64")})
 

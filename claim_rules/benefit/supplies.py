@@ -29,7 +29,7 @@ def cap(days: pd.Series) -> pd.Series:
 
 
 def capped(claims: ClaimLines, in_scope: pd.Series) -> pd.Series:
-    """In-scope amounts with each package cut to its cap pro rata (mode A; int64, aligned with lines).
+    """In-scope amounts (mode A) or payments (mode B) with each package cut to its cap pro rata (int64 by line).
 
     in_scope: int64 by line. Shares are rounded down to 1/100 đồng and what is left over goes to the first lines, so
     that a package adds up to its cap. Card groups of law/supply_cap.yaml are exempt.
@@ -55,11 +55,6 @@ def capped(claims: ClaimLines, in_scope: pd.Series) -> pd.Series:
     return in_scope.where(~in_scope.index.isin(share.index), share.reindex(in_scope.index, fill_value=0)).astype(
         "int64"
     )
-
-
-def capped_payment(claims: ClaimLines, payment: pd.Series) -> pd.Series:
-    """Mode B: the fund's payments (int64 by line) with each package cut to its cap pro rata."""
-    return capped(claims, payment)
 
 
 def stent_share(rank: pd.Series, chosen: options.Options | None = None) -> pd.Series:

@@ -24,6 +24,7 @@ class WorkedCase:
     """One case. given: what differs from the base claim (table -> fields, or row number -> fields; `second`: a second
     claim in the same way; `decision`); reference: file stem -> rows; expect: findings, outcome, amounts (or
     `quarantined`: the code). file: for rules found while a file is read, what is done to a sound file (files.yaml).
+    example: the id of the worked number of the benefit law that the case carries through the engine.
     delivery: what is known of it: received_day (receipt: true where the claims really came then), signature
     (claim_rules.signature), versions (claim -> earlier day), history (frame -> rows: Case.history)."""
 
@@ -37,6 +38,7 @@ class WorkedCase:
     file: dict[str, Any] | None = None
     delivery: dict[str, Any] = field(default_factory=dict)
     contract: dict[str, Any] = field(default_factory=dict)
+    example: str = ""
 
 
 @cache

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pandas as pd
 
 from claim_rules import law, money
-from claim_rules.catalogue import CATALOGUE, rule
-from claim_rules.engine import Case, line_findings
-from claim_rules.findings import ADJUST_AMOUNT
+from claim_rules.benefit import supplies
+from claim_rules.catalogue import CATALOGUE, SPLIT, rule
+from claim_rules.engine import Case, claim_findings, line_findings
+from claim_rules.findings import ADJUST_AMOUNT, LINE_CAP, Ruling, corrections, findings
+from claim_rules.rules.arithmetic import amounts, line_tolerance
 from claim_rules.rules.listing import drug_rows, service_rows
 
 BASIS = "Thông tư 12/2026/TT-BTC Điều 10 khoản 1 điểm d"
@@ -67,3 +69,48 @@ def service_price(case: Case) -> pd.DataFrame:
     """XML3.DON_GIA_BH of a service against DON_GIA of services.csv."""
     rows = service_rows(case)
     return _above("PRICE-003", case, "DON_GIA_BH", rows, money.parse(rows["DON_GIA"], money.PRICE_DECIMALS))
+
+
+@rule(
+    "PRICE-013",
+    stage=SPLIT,
+    level="claim",
+    severity=ADJUST_AMOUNT,
+    title_vi="Vật tư y tế của một lần dùng dịch vụ không quá 45 tháng lương cơ sở",
+    title_en="The supplies of one service cost at most 45 months of the base salary",
+    message_vi="Chi phí vật tư của một gói là {observed} đ, chỉ được tính {expected} đ (45 tháng lương cơ sở).",
+    message_en="The supplies of a package come to VND {observed}; at most {expected} count (45 months of base salary).",
+    basis=f"Thông tư 04/2017/TT-BYT Điều 3 khoản 5, Thông tư 24/2025/TT-BYT; {BASIS}",
+)
+def package_cap(case: Case) -> Ruling:
+    """A package (GOI_VTYT of one MA_DICH_VU at one NGAY_YL) above the cap of that day, for no exempt card group
+    (law/supply_cap): its lines get their shares of the cap. Option supply_cap: A caps THANH_TIEN_BH, B T_BHTT.
+
+    Once per claim: the sum of its packages that are above. A package over by no more than the tolerance of its lines
+    passes. No list says which supplies are stents, so further stents are not taken out of the package (second_stent).
+    """
+    lines = case.lines
+    package = supplies.packages(case.claims)
+    if package.isna().all():
+        return Ruling(findings())
+    whole = case.options["supply_cap"] == "A"
+    asked = lines["THANH_TIEN_BH" if whole else "T_BHTT"]
+    right = supplies.capped(case.claims, asked)
+    excess = (asked - right).groupby(package)
+    beyond = excess.transform("sum") > line_tolerance() * excess.transform("size")
+    over = beyond.reindex(lines.index, fill_value=False).astype("bool")
+    claims = case.visits.index
+    parts = [
+        values.where(over, 0).groupby(lines["claim"]).sum().reindex(claims, fill_value=0) for values in (asked, right)
+    ]
+    found = claim_findings(
+        "PRICE-013",
+        case.visits,
+        parts[0] > parts[1],
+        table="XML3",
+        field="THANH_TIEN_BH" if whole else "T_BHTT",
+        observed=amounts(parts[0]),
+        expected=amounts(parts[1]),
+    )
+    field = "THANH_TIEN_BH" if whole else LINE_CAP
+    return Ruling(found, corrections("PRICE-013", lines, over, field, right))

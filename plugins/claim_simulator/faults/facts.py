@@ -54,6 +54,7 @@ def facts(tables: ClaimTables) -> pd.DataFrame:
     out["further_exams"] = count(paid & (lines["MA_NHOM"] == "13") & (lines["TYLE_TT_DV"] == 3_000))
     listed = paid & lines["TYLE_TT_BH"].between(1, benefit.FULL - 1)
     supply = (lines["table"] == "XML3") & ~service
+    out["paid_supplies"] = count(supply & paid & (lines["TYLE_TT_BH"] >= 5_000))
     for name, kind in (("drugs", drug), ("supplies", supply), ("services", service)):
         out[f"partly_listed_{name}"] = count(listed & kind)
     out["rows"] = visits["lines"]

@@ -137,6 +137,21 @@ def _partly_paid(claim: Claim, table: str, rule: str) -> list[int]:
     ]
 
 
+def _above_the_cap(claim: Claim) -> list[Truth]:
+    """One supply becomes a package that costs more than 45 base salaries, all of it in scope."""
+    rows = [row for row in claim.rows("XML3") if claim.get("XML3", "MA_VAT_TU", row) and _paid(claim, row)]
+    row = claim.pick([row for row in rows if int(claim.get("XML3", "TYLE_TT_BH", row)) >= 50])
+    price = claim.some(300_000, 400_000)
+    in_scope = price * int(claim.get("XML3", "TYLE_TT_BH", row)) // 100
+    claim.blank_computed()
+    for name in ("DON_GIA_BV", "DON_GIA_BH"):
+        claim.put("XML3", name, f"{price // 100}.000", row)
+    claim.put("XML3", "SO_LUONG", "1.000", row)
+    claim.put("XML3", "GOI_VTYT", "G1", row)
+    claim.put_amount("XML3", "THANH_TIEN_BH", in_scope, row)
+    return [("XML3", None, "PRICE-013")]
+
+
 def _odd_share(claim: Claim) -> list[Truth]:
     services = [row for row in claim.rows("XML3") if claim.get("XML3", "TYLE_TT_DV", row) == "100"]
     row = claim.pick(services)
@@ -226,6 +241,17 @@ FAULTS: dict[str, Fault] = {
     "RATE-004": Fault(every_claim, _odd_share, refill=True),
     "RATE-005": Fault(lambda known: (known["surgery"] > 0) & (known["paid_procedures"] > 0), _second_surgery),
     "RATE-006": Fault(lambda known: known["further_exams"] > 0, _second_examination, refill=True),
+    "PRICE-013": Fault(
+        lambda known: (
+            (known["paid_supplies"] > 0)
+            & known["prefix"].isin(["HN2", "BT2", "DT2", "CK2"])
+            & known["plain_route"]
+            & (known["least_rate"] > 0)
+        ),
+        _above_the_cap,
+        refill=True,
+        needs_amounts=True,
+    ),
     "DUP-006": Fault(
         lambda known: (known["repeatable"] > 1) & (known["least_rate"] > 0) & ~known["waived"],
         _twice("XML3", "DUP-006", PROCEDURES),
