@@ -46,6 +46,7 @@ FAMILIES = {
     "SUM": ("Số tiền và tổng", "Amounts and totals"),
     "CAT": ("Danh mục được duyệt", "Approved lists"),
     "PRICE": ("Đơn giá", "Prices"),
+    "BED": ("Ngày giường", "Bed days"),
     "CLIN": ("Chẩn đoán và chỉ định", "Diagnoses and indications"),
     "TIME": ("Thời gian", "Times"),
     "DUP": ("Trùng lặp", "Repetition"),

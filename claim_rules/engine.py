@@ -28,8 +28,8 @@ claims (not there in giamdinh check), when the claims came (a check of a file wi
 
 PAYMENT_METHODS = "contract: payment_methods"
 APPOINTMENTS, TRANSFERS, RECALLED, BEDS = "appointments", "transfers", "recalled", "beds"
-HOLDERS, DEATHS, CHECK_INS, SETTLED = "holders", "deaths", "check_ins", "settled"
-HISTORY_FRAMES = (APPOINTMENTS, TRANSFERS, RECALLED, BEDS, HOLDERS, DEATHS, CHECK_INS, SETTLED)
+HOLDERS, DEATHS, CHECK_INS, SETTLED, NEWBORNS = "holders", "deaths", "check_ins", "settled", "newborns"
+HISTORY_FRAMES = (APPOINTMENTS, TRANSFERS, RECALLED, BEDS, HOLDERS, DEATHS, CHECK_INS, SETTLED, NEWBORNS)
 """Frames of earlier claims that a rule may need by name (as facts): the rules that do say what stands in them."""
 OFF_BY_CONTRACT = "off by contract"
 STATISTICS = "statistics of the facility-month"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from claim_rules import benefit, law, money
-from claim_rules.catalogue import CARD, CROSS, ROUTE, declare, rule
+from claim_rules.catalogue import CARD, CROSS, ROUTE, rule
 from claim_rules.dictionary import DECISIONS
 from claim_rules.engine import DEATHS, HOLDERS, Case, claim_findings, line_findings
 from claim_rules.episodes import person_keys, standing
@@ -14,35 +14,7 @@ from claim_rules.reference import missing
 from claim_rules.rules.card import APPRAISAL, registered
 from claim_rules.rules.card_register import name_key
 
-LOOK_UPS = "log of card look-ups (MA_CSKCB, MA_LK, THOI_DIEM, KET_QUA)"
 STATES = {"cards": ("MA_THE_BHYT", "TRANG_THAI", "TRANG_THAI_TU")}
-
-declare(
-    "CARD-014",
-    stage=CARD,
-    level="line",
-    severity=REJECT_LINE,
-    awaits=LOOK_UPS,
-    since="20250815",
-    title_vi="Y lệnh không trước thời điểm xuất trình thẻ",
-    title_en="Nothing is claimed from before the card was presented",
-    message_vi="Y lệnh {observed} trước thời điểm xuất trình thẻ {expected} (không cấp cứu): thanh toán trực tiếp.",
-    message_en="Ordered at {observed}, before the card was presented at {expected}, no emergency: direct payment.",
-    basis=f"Nghị định 188/2025/NĐ-CP Điều 38 khoản 1, Điều 50 khoản 6; {APPRAISAL}",
-)
-declare(
-    "CARD-019",
-    stage=CARD,
-    level="claim",
-    severity=WARN,
-    awaits=LOOK_UPS,
-    since="20250815",
-    title_vi="Không tra cứu được thẻ: phải lưu bằng chứng tra cứu",
-    title_en="A card that could not be looked up: evidence of the attempt is kept",
-    message_vi="Thẻ chưa tra cứu được trên Cổng; cần bằng chứng tra cứu lỗi và xác minh sau.",
-    message_en="The card could not be looked up on the portal; keep evidence of the failure and verify later.",
-    basis=f"Nghị định 188/2025/NĐ-CP Điều 38 khoản 2; {APPRAISAL}",
-)
 
 
 @rule(

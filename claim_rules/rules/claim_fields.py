@@ -7,7 +7,7 @@ from datetime import datetime
 import pandas as pd
 
 from claim_rules import law
-from claim_rules.catalogue import STRUCTURE, declare, rule
+from claim_rules.catalogue import STRUCTURE, rule
 from claim_rules.codes import code_list
 from claim_rules.engine import Case, claim_findings
 from claim_rules.findings import REJECT_CLAIM, WARN, concat
@@ -19,19 +19,6 @@ OLD_ROUTES_UNTIL = "20251231"
 MOST_DIAGNOSES = 12
 _DAY = "[0-9]{8}"
 _MINUTE = "[0-9]{12}"
-
-declare(
-    "STR-032",
-    stage=STRUCTURE,
-    level="claim",
-    severity=WARN,
-    awaits="administrative units by date (MA_TINH, MA_XA, TU_NGAY, DEN_NGAY)",
-    title_vi="Mã tỉnh, mã xã nơi cư trú có trong danh mục hành chính",
-    title_en="Province and commune of residence are in the administrative list",
-    message_vi="{field} = {observed} không có trong danh mục hành chính vào ngày vào viện.",
-    message_en="{field} = {observed} is not in the administrative list on the day of arrival.",
-    basis=f"{FORMAT}; Quyết định 19/2025/QĐ-TTg",
-)
 
 
 def _days(text: pd.Series) -> pd.Series:

@@ -170,6 +170,8 @@ def _registered_here(case: Case) -> pd.Series:
     return same.groupby(level=0).any().reindex(visits.index, fill_value=False)
 
 
+# Circular 01/2025 asks for a proof of residence or stay. No element of XML1 to XML15 refers to one and no decision
+# names a list of them; a list that the facility itself fills in would be its own word, no proof
 declare(
     "BEN-017",
     stage=ROUTE,
@@ -180,7 +182,7 @@ declare(
     message_vi="Mã đối tượng 1.4: đề nghị xuất trình giấy tờ cư trú, lưu trú.",
     message_en="Entitlement 1.4: please show the proof of residence or stay.",
     basis=f"Thông tư 01/2025/TT-BYT Điều 4; {APPRAISAL}",
-    awaits="proof of residence or stay (no field and no file carries it)",
+    awaits="a reference to the proof of residence or stay (no element and no decided list carries it)",
     since="20250101",
 )
 

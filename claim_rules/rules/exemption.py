@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pandas as pd
 
-from claim_rules import benefit
+from claim_rules import benefit, money
 from claim_rules.benefit import exemption
 from claim_rules.benefit.rates import waived_lines
 from claim_rules.catalogue import ROUTE, declare, rule
 from claim_rules.engine import Case, claim_findings
 from claim_rules.findings import ADJUST_AMOUNT, Ruling, corrections
+from claim_rules.reference import missing
 from claim_rules.rules.arithmetic import claim_tolerance
 from claim_rules.rules.card import registered
 from claim_rules.rules.rate import APPRAISAL
@@ -153,15 +154,7 @@ def missed_exemption(case: Case) -> Ruling:
     where = pd.Series(False, index=visits.index)
     if mine.empty:
         return Ruling(claim_findings("BEN-009", visits, where))
-    table = pd.DataFrame({"claim": mine["claim"], "at": mine["NGAY_YL"], "day": mine["day"], "paid": co_payment})
-    table = table.dropna(subset="claim").assign(year=mine["day"].str[:4])
-    by_year = table.groupby(["claim", "year"], as_index=False)["day"].max()
-    card, day_in = (by_year["claim"].map(visits[name]) for name in ("MA_THE_BHYT", "day_in"))
-    until = day_in.where(day_in.str[:4] == by_year["year"], by_year["year"] + exemption.YEAR_START)
-    asked = pd.DataFrame({"card": card, "day": by_year["day"], "until": until, "closed": True})
-    limits = by_year[["claim", "year"]].join(exemption.room(_ledger(case), asked))
-    moments = table.groupby(["claim", "year", "at"], as_index=False).agg(day=("day", "first"), paid=("paid", "sum"))
-    moments = moments.merge(limits, on=["claim", "year"])
+    moments = _moments(case, mine, co_payment)
     moments["through"] = moments.groupby(["claim", "year"])["paid"].cumsum()
     moments["before"] = moments["through"] - moments["paid"]
     full = moments["claim"].map(five) <= moments["day"]
@@ -178,4 +171,61 @@ def missed_exemption(case: Case) -> Ruling:
         for through, left, old in crossing[["through", "left", "old"]].itertuples(index=False, name=None)
     ]
     told = pd.DataFrame({"claim": crossing["claim"], "option": "exemption_crossing", "choice": "B", "more": more})
-    return Ruling(found, what_if=told[told["more"] > 0])
+    told = told[(told["more"] > 0) & (case.options["exemption_crossing"] == "A")]
+    return Ruling(found, what_if=told)
+
+
+def _moments(case: Case, mine: pd.DataFrame, co_payment: pd.Series) -> pd.DataFrame:
+    """Co-payments of the lines `mine` by claim, year and minute: claim, year, at (NGAY_YL), day, paid (int64), and how
+    far the patient was from six months on arrival (left, old: see exemption.room)."""
+    visits = case.visits
+    table = pd.DataFrame({"claim": mine["claim"], "at": mine["NGAY_YL"], "day": mine["day"]})
+    table = table.assign(paid=co_payment.loc[mine.index], year=mine["day"].str[:4])
+    by_year = table.groupby(["claim", "year"], as_index=False)["day"].max()
+    card, day_in = (by_year["claim"].map(visits[name]) for name in ("MA_THE_BHYT", "day_in"))
+    until = day_in.where(day_in.str[:4] == by_year["year"], by_year["year"] + exemption.YEAR_START)
+    asked = pd.DataFrame({"card": card, "day": by_year["day"], "until": until, "closed": True})
+    limits = by_year[["claim", "year"]].join(exemption.room(_ledger(case), asked))
+    moments = table.groupby(["claim", "year", "at"], as_index=False).agg(day=("day", "first"), paid=("paid", "sum"))
+    return moments.merge(limits, on=["claim", "year"])
+
+
+def crossing_share(case: Case, above: pd.Series) -> pd.Series:
+    """What the fund may pay above its rate on the lines `above` (bool) by variant B of option exemption_crossing.
+
+    Int64 of lines, 1/100 đồng: in the minute in which the year's co-payments pass six months the patient pays just what
+    is left; the first lines of that minute get it, up to their co-payment. 0 by variant A, and where ledger or register
+    are not given.
+    """
+    lines, visits = case.lines, case.visits
+    none = pd.Series(0, index=lines.index)
+    if case.options["exemption_crossing"] != "B" or missing(case.reference, NEEDS) or not above.any():
+        return none
+    five = _five_years(case)
+    claims = visits.index[(five != "") & (five <= visits["day_out"])]
+    mine = lines[lines["claim"].isin(set(lines.loc[above, "claim"]) & set(claims)) & (lines["NGAY_YL"] != "")]
+    if mine.empty:
+        return none
+    due = mine["THANH_TIEN_BH"] - money.product(mine["THANH_TIEN_BH"], mine["MUC_HUONG"], divisor=benefit.FULL)
+    charged = _counted(case).loc[mine.index]
+    by_law = due.where(charged + (mine["T_BHTT"] > 0) > 0, 0).clip(lower=0)
+    moments = _moments(case, mine, charged)
+    law = mine.assign(by_law=by_law).groupby(["claim", "NGAY_YL"])["by_law"].sum()
+    moments["by_law"] = law.reindex(pd.MultiIndex.from_frame(moments[["claim", "at"]])).to_numpy()
+    moments["before"] = moments.groupby(["claim", "year"])["paid"].cumsum() - moments["paid"]
+    full = moments["claim"].map(five) <= moments["day"]
+    crosses = full & (moments["before"] * moments["old"] <= moments["left"])
+    crosses &= (moments["before"] + moments["by_law"]) * moments["old"] > moments["left"]
+    extra = [
+        by_law + before - exemption.remaining(left, old)
+        for by_law, before, left, old in moments.loc[crosses, ["by_law", "before", "left", "old"]].itertuples(
+            index=False, name=None
+        )
+    ]
+    at = pd.Series(extra, index=pd.MultiIndex.from_frame(moments.loc[crosses, ["claim", "at"]]), dtype="int64")
+    here = mine[pd.MultiIndex.from_frame(mine[["claim", "NGAY_YL"]]).isin(at.index)]
+    whole = pd.Series(at.reindex(pd.MultiIndex.from_frame(here[["claim", "NGAY_YL"]])).to_numpy(), index=here.index)
+    before = by_law.loc[here.index].groupby([here["claim"], here["NGAY_YL"]]).cumsum() - by_law.loc[here.index]
+    share = (whole - before).clip(lower=0)
+    share = share.where(share < by_law.loc[here.index], by_law.loc[here.index])
+    return share.reindex(lines.index, fill_value=0).astype("int64")

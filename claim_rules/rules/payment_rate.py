@@ -318,15 +318,17 @@ def further_examination(case: Case) -> pd.DataFrame:
 def shared_bed(case: Case) -> pd.DataFrame:
     """Bed lines (MA_NHOM 14 to 16 with MA_GIUONG) whose time overlaps with that of other persons in the same bed.
 
-    Needs the frame "beds" of all claims: MA_CSKCB, MA_KHOA, MA_GIUONG, start, end (yyyymmddHHMM of NGAY_YL and NGAY_KQ,
-    else NGAY_RA), person (any text that tells persons apart), of the newest versions of the facility's other claims.
-    The lines of this delivery are added here. Overlaps below law/bed_rates.yaml handover_minutes do not count, and a
-    line with several beds is left alone.
+    Needs the frame "beds" of the facility's other claims, newest versions (the lines of this delivery are added here):
+    MA_CSKCB, MA_KHOA, MA_GIUONG, start, end (yyyymmddHHMM of NGAY_YL and NGAY_KQ, else NGAY_RA), person (any text that
+    tells persons apart). Overlaps below law/bed_rates.yaml handover_minutes do not count, and a line with several beds
+    is left alone.
     """
     rates = law.load("bed_rates")
     lines = case.lines
     bed = case.text("MA_GIUONG")
     lain = lines[lines["MA_NHOM"].isin(rates["groups"]) & (bed != "") & ~bed.str.contains(";")]
+    if lain.empty:
+        return concat(())
     end = case.text("NGAY_KQ").loc[lain.index]
     own = pd.DataFrame(
         {

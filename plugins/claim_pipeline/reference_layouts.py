@@ -32,6 +32,8 @@ KEYS: dict[str, tuple[str, ...]] = {
     "holidays": ("NGAY",),
     "certificates": (),
     "drug_conditions": ("MA_THUOC",),
+    "administrative_units": ("MA_TINH",),
+    "card_lookups": ("MA_CSKCB", "MA_LK"),
 }
 """File stem of the contract -> columns without which a row says nothing: a row that has none of them is refused."""
 

@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 
 from claim_rules import money
+from claim_rules.frames import ClaimTables
 from claim_simulator import facilities as houses
 from claim_simulator.catalogue import Catalogue, catalogue, data, drug_list, machine_list, service_list, supply_list
 from claim_simulator.facilities import NEIGHBOURS, Facility, signing
 from claim_simulator.moments import DAY, text8
-from claim_simulator.people import people
+from claim_simulator.people import COMMUNES, people
 from claim_simulator.signers import Signers
 from claim_simulator.visits import Visits
 
@@ -142,6 +143,21 @@ def co_payments(who: Visits, paid: dict[int, int], rng: np.random.Generator) -> 
     )
 
 
+def look_ups(
+    facility: Facility, tables: ClaimTables, faulty: set[int], planted: dict[int, tuple[str, str]]
+) -> pd.DataFrame:
+    """Rows of card_lookups.csv of one facility: every third sound claim's card was looked up on arrival and found.
+
+    planted: claim -> time and answer of the look-up of a claim with a fault.
+    """
+    head = tables["XML1"].set_index("claim")
+    sound = [claim for claim in head.index[::3] if claim not in faulty]
+    when = [*head.loc[sound, "NGAY_VAO"].tolist(), *(time for time, _ in planted.values())]
+    answers = ["000"] * len(sound) + [answer for _, answer in planted.values()]
+    names = head.loc[[*sound, *planted], "MA_LK"].tolist()
+    return pd.DataFrame({"MA_CSKCB": facility.code, "MA_LK": names, "THOI_DIEM": when, "KET_QUA": answers})
+
+
 def common_lists(
     group: list[Facility], year: int, contract_ends: dict[str, str], signers: Signers | None
 ) -> dict[str, pd.DataFrame]:
@@ -162,6 +178,10 @@ def common_lists(
         "icd_lists": pd.DataFrame(
             [(name, code, "20250101", "", "Thông tư 01/2025/TT-BYT") for name, codes in _LISTS for code in codes],
             columns=["DANH_SACH", "MA_BENH", "TU_NGAY", "DEN_NGAY", "CAN_CU"],
+        ),
+        "administrative_units": pd.DataFrame(
+            [("27", "tỉnh Bắc Ninh", code, name, "20200101", "") for code, name in COMMUNES],
+            columns=["MA_TINH", "TEN_TINH", "MA_XA", "TEN_XA", "TU_NGAY", "DEN_NGAY"],
         ),
         "holidays": pd.DataFrame([(f"{year}{day}", name) for day, name in _HOLIDAYS], columns=["NGAY", "TEN"]),
         "certificates": _unused_certificates(group) if signers is None else signers.registered(signing(group)),

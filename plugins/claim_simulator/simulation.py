@@ -20,7 +20,7 @@ from claim_simulator.faults import NEAR, TRUTH_COLUMNS, Plan, Planted, plant, ru
 from claim_simulator.faults.contract import without_contract
 from claim_simulator.moments import DAY, Ints, day_of_text, month_days, text8
 from claim_simulator.orders import orders
-from claim_simulator.reference import card_register, co_payments, common_lists, other_cards, write_csv
+from claim_simulator.reference import card_register, co_payments, common_lists, look_ups, other_cards, write_csv
 from claim_simulator.signers import (
     ALTERED,
     EARLY,
@@ -159,6 +159,7 @@ class _Simulation:
         self.sent: list[tuple[str, str, str, str, str]] = []
         self.cards: list[pd.DataFrame] = []
         self.co_payments: list[pd.DataFrame] = []
+        self.look_ups: list[pd.DataFrame] = []
 
     def run(self) -> Summary:
         self.out.mkdir(parents=True, exist_ok=True)
@@ -212,6 +213,7 @@ class _Simulation:
             )
         )
         self.co_payments.append(co_payments(who, planted.paid, rng))
+        self.look_ups.append(look_ups(house, planted.tables, planted.faulty, planted.look_ups))
         for number, part in enumerate(parts, start=1):
             late = sorted(planted.late) if number == len(parts) else []
             claims = [claim for claim in part if claim not in planted.late] + late
@@ -403,6 +405,7 @@ class _Simulation:
         files = common_lists(self.houses, int(self.month[:4]), self.contract_ends, self.signers)
         files["cards"] = pd.concat(cards, ignore_index=True)
         files["copayments"] = pd.concat(self.co_payments, ignore_index=True)
+        files["card_lookups"] = pd.concat(self.look_ups, ignore_index=True)
         folder = self.out / "reference"
         folder.mkdir(exist_ok=True)
         for name, frame in files.items():

@@ -89,6 +89,9 @@ def _every_rule_of_claims() -> set[str]:
     # the contract of a facility is that of all its claims; BEN-012 ended before these months, STR-033 begins after
     # them. bench/truth.py shows these too
     elsewhere = {"BEN-012", "BEN-027", "SUB-008", "STR-033"}
+    # no children are born in the simulated hospitals
+    births = {"DUP-012"}
     # what is seen of a whole month, not of a claim
     of_month = {rule.id for rule in catalogue.book().values() if rule.level == catalogue.MONTH}
-    return set(catalogue.book()) - of_month - of_delivery - carried - of_history - of_frames - waiting - elsewhere
+    hidden = of_history | of_frames | births | elsewhere
+    return set(catalogue.book()) - of_month - of_delivery - carried - waiting - hidden

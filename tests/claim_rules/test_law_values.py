@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
 
 from claim_rules import benefit, law, options
 
@@ -164,7 +163,6 @@ def test_every_file_of_the_law_says_where_it_comes_from() -> None:
         if not item.name.endswith(".yaml"):
             continue
         text = item.read_text("utf-8")
-        data = yaml.safe_load(text)
-        assert data["description"] and data["description_vi"], item.name
-        if item.name != "options.yaml":
-            assert "source:" in text and "confidence:" in text, item.name
+        wanted = ["description:", "description_vi:", "source:"]
+        wanted += ["confidence:"] if item.name != "options.yaml" else []
+        assert [word for word in wanted if word not in text] == [], item.name

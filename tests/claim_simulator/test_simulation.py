@@ -117,6 +117,8 @@ def test_reference_data_has_the_files_and_columns_of_the_contract(
         "icd_lists": "DANH_SACH MA_BENH TU_NGAY DEN_NGAY CAN_CU",
         "holidays": "NGAY TEN",
         "certificates": "MA_CSKCB SERIAL ISSUER TU_NGAY DEN_NGAY",
+        "administrative_units": "MA_TINH TEN_TINH MA_XA TEN_XA TU_NGAY DEN_NGAY",
+        "card_lookups": "MA_CSKCB MA_LK THOI_DIEM KET_QUA",
         "drug_conditions": "MA_THUOC MA_BENH_CHO_PHEP MA_BENH_CHONG_CHI_DINH TUOI_TU TUOI_DEN TYLE_TT_BH CAN_CU",
     }
     assert {path.stem for path in (faultless / "reference").iterdir()} == set(columns)

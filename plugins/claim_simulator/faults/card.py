@@ -128,6 +128,24 @@ def _better_card(claim: Claim) -> list[Truth]:
     return [("XML1", None, "CARD-015"), ("XML1", None, "BEN-026")]
 
 
+def _shown_late(claim: Claim) -> list[Truth]:
+    """The card is looked up when the patient leaves."""
+    shown = claim.get("XML1", "NGAY_RA")
+    claim.look_up = (shown, "000")
+    early = [(table, row) for table, row in _paid(claim) if claim.get(table, "NGAY_YL", row) < shown]
+    return [(table, row + 1, "CARD-014") for table, row in early]
+
+
+def _never_looked_up(claim: Claim) -> list[Truth]:
+    claim.look_up = (claim.get("XML1", "NGAY_VAO"), claim.pick(["100", "101", "500"]))
+    return [("XML1", None, "CARD-019")]
+
+
+def _since_the_decree(known: pd.DataFrame) -> pd.Series:
+    """Decree 188/2025 asks that cards be shown and looked up; not of emergencies."""
+    return (known["day_out"] >= "20250815") & (known["route"] != "2")
+
+
 def _unknown_paper_card(claim: Claim) -> list[Truth]:
     claim.unknown_card = True
     return [("XML1", None, "CARD-016")]
@@ -161,6 +179,8 @@ FAULTS: dict[str, Fault] = {
         lambda known: listed_adult(known) & ~known["waived"] & (known["card_rate"] == 8_000), _wrong_group
     ),
     "CARD-013": Fault(lambda known: known["registered_card"] & known["child_card"], _grown_child),
+    "CARD-014": Fault(lambda known: _since_the_decree(known) & (known["T_BHTT"] > 0), _shown_late, needs_amounts=True),
+    "CARD-019": Fault(_since_the_decree, _never_looked_up),
     "CARD-015": Fault(
         lambda known: (
             listed_adult(known)

@@ -44,6 +44,7 @@ class Claim:
         self.paid_this_year: int | None = None
         self.register: dict[str, str] = {}
         self.more_cards: list[dict[str, str]] = []
+        self.look_up: tuple[str, str] | None = None
         self.late = False
 
     def rows(self, table: str) -> range:

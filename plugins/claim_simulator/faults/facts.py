@@ -46,6 +46,7 @@ def facts(tables: ClaimTables) -> pd.DataFrame:
     large = paid & alone & (lines["T_BHTT"] >= 1_000_000)
     beds = lines["MA_NHOM"].isin(["14", "15", "16"])
     in_full = lines["TYLE_TT_DV"] == benefit.FULL
+    out["full_beds"] = count(service & beds & paid & in_full)
     out["large_own_lines"], out["large_own_drugs"] = count(large), count(large & drug)
     out["plain_own_lines"] = count(large & ~beds & in_full)
     out["co_paid_lines"] = count(large & (lines["T_BNCCT"] >= 200_000))

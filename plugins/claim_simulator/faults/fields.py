@@ -46,6 +46,11 @@ def _too_many_diagnoses(claim: Claim) -> list[Truth]:
     return [("XML1", None, "STR-021")]
 
 
+def _unknown_commune(claim: Claim) -> list[Truth]:
+    claim.put("XML1", "MAXA_CU_TRU", "99999")
+    return [("XML1", None, "STR-032")]
+
+
 def _earlier_month(claim: Claim) -> list[Truth]:
     year, month = int(claim.get("XML1", "NAM_QT")), int(claim.get("XML1", "THANG_QT"))
     claim.put("XML1", "THANG_QT", str((month - 2) % 12 + 1))
@@ -89,6 +94,7 @@ FAULTS: dict[str, Fault] = {
         _in_line("STR-029", "XML2", "TT_THAU", (), "118/QĐ-SYT;N1;2025", "118/QĐ-SYT;G1;N1;25", "118/QĐ-SYT"),
     ),
     "STR-030": Fault(every_claim, _earlier_month),
+    "STR-032": Fault(every_claim, _unknown_commune),
     "STR-031": Fault(every_claim, _in_claim("STR-031", "CAN_NANG", "0", "250.00")),
     "STR-034": Fault(lambda known: known["loai"].isin(["01", "02", "03", "04", "08", "09"]), _longer_stay),
     "STR-037": Fault(every_claim, _in_claim("STR-037", "MA_KHUVUC", "K4", "K")),

@@ -152,6 +152,16 @@ def _above_the_cap(claim: Claim) -> list[Truth]:
     return [("XML3", None, "PRICE-013")]
 
 
+def _more_bed_days(claim: Claim) -> list[Truth]:
+    beds = ("14", "15", "16")
+    rows = [row for row in claim.rows("XML3") if claim.get("XML3", "MA_NHOM", row) in beds and _paid(claim, row)]
+    row = claim.pick([row for row in rows if claim.get("XML3", "TYLE_TT_DV", row) == "100"])
+    days = float(claim.get("XML3", "SO_LUONG", row)) + int(claim.rng.integers(1, 4))
+    claim.blank_computed()
+    claim.put("XML3", "SO_LUONG", f"{days:.3f}", row)
+    return [("XML3", None, "BED-001")]
+
+
 def _odd_share(claim: Claim) -> list[Truth]:
     services = [row for row in claim.rows("XML3") if claim.get("XML3", "TYLE_TT_DV", row) == "100"]
     row = claim.pick(services)
@@ -241,6 +251,11 @@ FAULTS: dict[str, Fault] = {
     "RATE-004": Fault(every_claim, _odd_share, refill=True),
     "RATE-005": Fault(lambda known: (known["surgery"] > 0) & (known["paid_procedures"] > 0), _second_surgery),
     "RATE-006": Fault(lambda known: known["further_exams"] > 0, _second_examination, refill=True),
+    "BED-001": Fault(
+        lambda known: (known["full_beds"] > 0) & (known["least_rate"] > 0) & ~known["waived"],
+        _more_bed_days,
+        refill=True,
+    ),
     "PRICE-013": Fault(
         lambda known: (
             (known["paid_supplies"] > 0)

@@ -91,7 +91,8 @@ class Planted:
     rows that only a store of other claims shows; near: (MA_LK, rule) of near misses; stopped: claims that a rule of
     structure refuses; counts: planted faults by kind; unknown, ends: what the card register must not know, or know
     otherwise (see reference.card_register); register, more_cards: what the register has otherwise or beside; late:
-    claims to be sent with the last delivery; paid: what a patient's ledger holds (reference.co_payments).
+    claims to be sent with the last delivery; paid: what a patient's ledger holds (reference.co_payments);
+    look_ups: when a card was looked up and what was answered (reference.look_ups).
     """
 
     tables: ClaimTables
@@ -109,6 +110,7 @@ class Planted:
     in_store: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=TRUTH_COLUMNS))
     near: list[tuple[str, str]] = field(default_factory=list)
     stopped: set[int] = field(default_factory=set)
+    look_ups: dict[int, tuple[str, str]] = field(default_factory=dict)
 
 
 class Plan:
@@ -243,6 +245,8 @@ def plant(
             out.register[number] = claim.register
         if claim.more_cards:
             out.more_cards[number] = claim.more_cards
+        if claim.look_up is not None:
+            out.look_ups[number] = claim.look_up
         if claim.late:
             out.late.add(number)
         if claim.decision:
