@@ -139,7 +139,7 @@ def _partly_paid(claim: Claim, table: str, rule: str) -> list[int]:
 
 def _above_the_cap(claim: Claim) -> list[Truth]:
     """One supply becomes a package that costs more than 45 base salaries, all of it in scope."""
-    rows = [row for row in claim.rows("XML3") if claim.get("XML3", "MA_VAT_TU", row) and _paid(claim, row)]
+    rows = [row for row in claim.rows("XML3") if claim.get("XML3", "MA_VAT_TU", row) and paid(claim, row)]
     row = claim.pick([row for row in rows if int(claim.get("XML3", "TYLE_TT_BH", row)) >= 50])
     price = claim.some(300_000, 400_000)
     in_scope = price * int(claim.get("XML3", "TYLE_TT_BH", row)) // 100
@@ -154,7 +154,7 @@ def _above_the_cap(claim: Claim) -> list[Truth]:
 
 def _more_bed_days(claim: Claim) -> list[Truth]:
     beds = ("14", "15", "16")
-    rows = [row for row in claim.rows("XML3") if claim.get("XML3", "MA_NHOM", row) in beds and _paid(claim, row)]
+    rows = [row for row in claim.rows("XML3") if claim.get("XML3", "MA_NHOM", row) in beds and paid(claim, row)]
     row = claim.pick([row for row in rows if claim.get("XML3", "TYLE_TT_DV", row) == "100"])
     days = float(claim.get("XML3", "SO_LUONG", row)) + int(claim.rng.integers(1, 4))
     claim.blank_computed()
