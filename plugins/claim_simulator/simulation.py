@@ -235,11 +235,11 @@ class _Simulation:
         rng: np.random.Generator,
         envelope: str | None = None,
     ) -> None:
-        """Writes a delivery of some claims, sent on a day. envelope: None, the next in turn."""
+        """Writes a delivery of some claims, sent on a day. envelope: None, the next in turn, and signed in turn too."""
         folder = self.out / "inbox" / house.code
         folder.mkdir(parents=True, exist_ok=True)
         place = {claim: at for at, claim in enumerate(claims)}
-        in_turn = self.across and house.form == XML
+        in_turn = self.across and house.form == XML and envelope is None
         if envelope is None:
             envelope = ENVELOPES[self.signed % len(ENVELOPES)] if in_turn else ""
         write_delivery(
@@ -258,9 +258,9 @@ class _Simulation:
             told = {UNDECLARED: ["STR-001"], TOO_FEW: ["STR-003"]}.get(envelope, [])
             received = _moment(day) + dt.timedelta(minutes=house.position)
             way = ""
-            if in_turn:
-                way = WAYS[self.signed % len(WAYS)]
-                self.signed += 1
+            if house.form == XML:
+                way = WAYS[self.signed % len(WAYS)] if in_turn else UNSIGNED
+                self.signed += in_turn
                 told += self._sign(folder / name, house, way, received, planted, claims)
             self._tell(house, name, received, way, told)
 

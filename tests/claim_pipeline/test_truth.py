@@ -7,6 +7,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bench import truth
 from claim_pipeline import steps
 from claim_pipeline.reference import read_folder
@@ -49,6 +51,7 @@ def test_deliveries_by_themselves_with_signatures_and_near_misses(tmp_path: Path
     assert all(tallies[rule].planted for rule in ("SIG-001", "SIG-002", "SIG-003", "STR-001", "STR-003", "SUB-001"))
 
 
+@pytest.mark.timeout(1800)
 def test_deliveries_in_order_of_receipt_into_a_store(tmp_path: Path) -> None:
     stage = tmp_path / "202610"
     simulate(facilities=1, claims=260, month="202610", fault_rate=0.45, seed=4, out=stage, across=True)

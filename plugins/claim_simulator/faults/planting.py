@@ -74,6 +74,7 @@ REPEATED = "DUP-001"
 LATE = ("SUB-001",)
 """Faults of claims that come with a later delivery: they need more than one."""
 SHARED = "CARD-017"
+OF_HALF_A_YEAR = ("BEN-012", "STR-033")
 RULES = (*FAULTS, REPEATED, SHARED)
 """Rules whose faults are planted, each for itself."""
 ACROSS = (*(kind for kind in PAIRS if kind != SHARED), *COPIES, *ELSEWHERE)
@@ -130,6 +131,8 @@ class Plan:
         for rule in rng.permutation(rules)[: total % len(rules)].tolist():
             self._left[rule] += 1
         if across:
+            # of what ends or begins between two months only one of them can have any
+            self._left |= {rule: 2 * self._left[rule] for rule in OF_HALF_A_YEAR}
             half = -(-total // (2 * len(rules)))
             near = (*NEAR_MISSES, *(kind for kind in kinds if kind.startswith(NEAR)))
             self._left |= dict.fromkeys(near, half)
