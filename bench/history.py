@@ -49,7 +49,10 @@ TIMES = 3
 ALLOWED = 1.10
 """Cost of a claim at the largest size to that at the smallest."""
 PERSON = ("MA_THE_BHYT", "SO_CCCD", "HO_TEN", "NGAY_SINH", "GIOI_TINH")
-KEPT = ("visit", "visit_person", "visit_device", "visit_bed", "claim", "claim_version", "claim_line", "claim_outcome")
+KEPT = (
+    "visit", "visit_cost", "visit_person", "visit_device", "visit_bed", "claim", "claim_version", "claim_line",
+    "claim_outcome",
+)  # fmt: skip
 
 FACILITY = "lpad((28000 + copy %% 20)::text, 5, '0')"
 BACK = "make_interval(months => copy %% 24)"
@@ -82,6 +85,9 @@ SELECT version + 1000000 * copy, CASE copy %% 20 WHEN 0 THEN facility ELSE {FACI
        CASE numbers WHEN '' THEN '' ELSE substr(numbers, 1, 10) || 'c' || copy END,
        CASE citizen WHEN '' THEN '' ELSE citizen || 'c' || copy END, holder, (appointed - {BACK})::date, referred
 FROM visit, generate_series(%(first)s::int, %(last)s::int) copy WHERE version < 1000000;
+
+INSERT INTO visit_cost (version, in_scope, full_price) SELECT version + 1000000 * copy, in_scope, full_price
+FROM visit_cost, generate_series(%(first)s::int, %(last)s::int) copy WHERE version < 1000000;
 
 INSERT INTO visit_person (key, version) SELECT key || 'c' || copy, version + 1000000 * copy
 FROM visit_person, generate_series(%(first)s::int, %(last)s::int) copy WHERE version < 1000000;
@@ -188,7 +194,7 @@ class Bench:
         with psycopg.connect(self.url.replace("postgresql+psycopg", "postgresql")) as connection:
             facility = ws.delivery.MA_CSKCB or ""
             recording.write(connection, number, facility, "bench")
-            note_affected(connection, number, facility, None)
+            note_affected(connection, number, facility, recording.rests_on.get("seen"))
             connection.rollback()
 
     def analyse(self) -> None:

@@ -8,7 +8,20 @@ The order in which deliveries are recorded makes no difference. A delivery is ap
 when another is recorded, `note_affected` notes those that would look otherwise beside it (and the new one itself, if
 something was recorded that its appraisal could not see yet), and they are appraised again. What depends on the order of
 receipt alone: of two claims that exclude each other (DUP-001, 002, 003, 005, 013, BEN-015) the one received first is
-paid; SIG-004 and BEN-022 look at versions and claims received before.
+paid; SIG-004 and BEN-022 look at versions and claims received before. A finding goes on naming the other claim that it
+named first where several trip the rule, for an appraisal that differs in words alone is not recorded.
+
+Whether a claim stands is decided when it is recorded, and again for one that was refused and now is not; one that a
+rule of structure refuses only at a later appraisal goes on being seen here.
+
+Numbers and names of persons are kept in clear: they are joined on and compared (CARD-017), and these are the only
+tables of the database that hold them. Keyed hashes of them would serve the joins, but they do not protect what lies
+beside them: whoever runs the database runs the archive too, which holds every claim as it was sent, and whose
+history.zip of each appraisal has the same numbers. They would bring a secret that each process must have, that --as-of
+needs as long as outcomes are reproduced, and whose loss or change makes every earlier claim invisible to these rules
+until `giamdinh history rebuild` has run. Hashes without a key are no protection: ten digits are soon tried. Where the
+database is in other hands than the archive, hashing the columns key, numbers, citizen, holder and person is the change
+to make, together with what `frames` gives.
 """
 
 from __future__ import annotations
@@ -603,11 +616,13 @@ WITH pair AS (
     SELECT v.delivery, v.newest
     FROM claim_version mine JOIN claim_version v ON v.claim = mine.claim AND v.delivery <> {{delivery}}
     WHERE mine.delivery = {{delivery}} AND NOT mine.duplicate AND NOT v.duplicate
-), year AS (  -- since when the store knows the facility's claims: before this delivery, and with it
-    SELECT (SELECT min(c.ended) FROM changed c) + interval '1 year' AS now,
-           (SELECT s.ended FROM visit s JOIN claim_version v ON v.id = s.version
-            WHERE s.facility = {{facility}} AND s.ended IS NOT NULL AND v.delivery <> {{delivery}}
-            ORDER BY s.ended LIMIT 1) + interval '1 year' AS before
+), year AS (  -- from when a year of the facility's claims is known: with this delivery, and before it
+    SELECT * FROM (
+        SELECT (SELECT min(c.ended) FROM changed c) + interval '1 year' AS now,
+               (SELECT s.ended FROM visit s JOIN claim_version v ON v.id = s.version
+                WHERE s.facility = {{facility}} AND s.ended IS NOT NULL AND v.delivery <> {{delivery}}
+                ORDER BY s.ended LIMIT 1) + interval '1 year' AS before
+    ) known WHERE known.now < known.before
 )
 INSERT INTO affected_delivery (delivery, because)
 SELECT met.delivery, {{delivery}} FROM met WHERE later OR looks_ahead

@@ -75,6 +75,7 @@ class Visit:
     came_from: str = ""
     refused: bool = False
     only_tests: bool = False
+    waived: str = ""
     disease: str = "J20.9"
 
 
@@ -98,6 +99,8 @@ def a_claim(visit: Visit) -> dict[str, Any]:
         xml1 |= {"MA_NOI_DI": visit.came_from, "GIAY_CHUYEN_TUYEN": "1"}
     if visit.refused:
         xml1["GIOI_TINH"] = ""
+    if visit.waived:
+        xml1["NGAY_MIEN_CCT"] = visit.waived
     at = text(visit.line_at)
     exam = {"NGAY_YL": at, "DON_GIA_BV": f"{visit.price}.000", "DON_GIA_BH": f"{visit.price}.000"}
     lines: dict[int, Any] = {1: exam | ({"MA_NHOM": "1"} if visit.only_tests else {}), 2: None}
@@ -447,7 +450,7 @@ def appraised(row: Any, given: tuple[Any, Any], folder: Path, reference: Any, kn
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A home under whose contract only the rules of other claims (and those of structure) are on."""
-    off = {rule.id: "off" for rule in catalogue.book().values() if rule.id not in JUDGED | {"STR-006"}}
+    off = {rule.id: "off" for rule in catalogue.book().values() if rule.id not in JUDGED | {"STR-006", "BEN-008"}}
     (tmp_path / "contract.yaml").write_text(yaml.safe_dump({"default": {"rules": off}}), "utf-8")
     monkeypatch.setenv("GIAMDINH_HOME", str(tmp_path))
     monkeypatch.setenv("GIAMDINH_CONTRACT", str(tmp_path / "contract.yaml"))
@@ -691,3 +694,34 @@ def test_who_saw_everything_is_not_appraised_twice(taken_in: Any) -> None:
     recorded.record(0)
     recorded.record(1)
     assert recorded.ids[1] not in recorded.store.affected()
+
+
+def test_each_appraisal_keeps_to_the_ledger_of_co_payments_of_its_time(taken_in: Any) -> None:
+    """BEN-008 over two deliveries: six months of the base salary (14,040,000 đ) must be passed by a đồng."""
+    exempt = {"waived": "20250804", "person": P}
+    recorded = taken_in(World([[visit("A", 480, 500_000, **exempt)], [visit("B", DAY + 480, 500_000, **exempt)]]))
+    card = f"GD427{P.number}"
+    five_years = pd.DataFrame([{"MA_THE_BHYT": card, "NAM_NAM_LIEN_TUC": "20240101"}]).astype("str")
+
+    def ledger(paid: str) -> None:
+        row = {"MA_THE_BHYT": card, "TU_NGAY": "20250101", "DEN_NGAY": "20250731", "T_BNCCT": paid}
+        recorded.store.load_reference({"cards": five_years, "copayments": pd.DataFrame([row]).astype("str")})
+
+    ledger("14040000.00")
+    recorded.record(0)
+    assert recorded.stands()["27001", "A"]["rules"] == {"BEN-008"}
+    ledger("14040001.00")
+    recorded.record(1)
+    recorded.settle()
+    assert {name: one["rules"] for (_, name), one in recorded.stands().items()} == {"A": {"BEN-008"}, "B": set()}
+    steps.appraise_again(recorded.ids, "test", "reappraisal")
+    assert {name: one["rules"] for (_, name), one in recorded.stands().items()} == {"A": set(), "B": set()}
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_that_there_is_no_slip_is_known_once_a_year_of_claims_is(taken_in: Any, order: tuple[int, int]) -> None:
+    recorded = taken_in(World([[visit("A", 480, 100_000, code="1.5")], [visit("B", -400 * DAY, 100_000)]]))
+    for number in order:
+        recorded.record(number)
+    recorded.settle()
+    assert {name: one["rules"] for (_, name), one in recorded.stands().items()} == {"A": {"BEN-015"}, "B": set()}
