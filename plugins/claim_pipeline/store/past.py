@@ -279,6 +279,7 @@ def _limits() -> dict[str, sql.Composable]:
         "months": sql.Literal(law.load("card_status")["person_months"]),
         "inpatient": sql.Literal(law.load("inpatient")["codes"]),
         "outpatient": sql.Literal(law.load("repeats")["outpatient"]),
+        "recalled": sql.Literal(law.load("repeats")["recalled"]),
         "near": sql.Literal(NEAR_DAYS),
     }
 
@@ -431,7 +432,7 @@ _FRAMES: dict[str, tuple[str, tuple[str, ...]]] = {
         SELECT DISTINCT o.position::text, o.ma_vat_tu, o.ma_hieu_sp
         FROM own_device o JOIN own_order r USING (position) JOIN visit_device e USING (ma_vat_tu, ma_hieu_sp)
         JOIN visit s ON s.version = e.version JOIN claim_version v ON v.id = s.version, {_FIRST}
-        WHERE {_RECEIVED} < r.received AND {_STANDS} ORDER BY 1, 2, 3
+        WHERE {_RECEIVED} < r.received AND s.ma_doituong_kcb <> ALL({{recalled}}) AND {_STANDS} ORDER BY 1, 2, 3
         """,
         ("claim", "MA_VAT_TU", "MA_HIEU_SP"),
     ),

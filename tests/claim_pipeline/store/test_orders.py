@@ -277,7 +277,9 @@ def expected(world: World) -> dict[tuple[str, str], set[str]]:
 
 def _told(rule: str, one: Standing, others: list[Standing]) -> bool:
     a = one.visit
-    near = [two for two in others if same_person(a, two.visit)]
+    if a.code == "8" and rule.startswith("DUP"):
+        return False  # a recall is no second visit
+    near = [two for two in others if same_person(a, two.visit) and two.visit.code != "8"]
     near = [two for two in near if two.visit.start <= a.end + 2 * DAY and a.start <= two.visit.end + 2 * DAY]
     here = [two for two in near if two.visit.facility == a.facility]
     earlier = [two for two in near if two.order < one.order]
@@ -311,7 +313,9 @@ def _told(rule: str, one: Standing, others: list[Standing]) -> bool:
             for two in here
         )
     if rule == "DUP-013":
-        return bool(a.serial) and any(two.visit.serial == a.serial and two.order < one.order for two in others)
+        return bool(a.serial) and any(
+            two.visit.serial == a.serial and two.order < one.order and two.visit.code != "8" for two in others
+        )
     if rule == "CARD-017":
         return _shared(a, [two.visit for two in others])
     if rule == "CARD-018":
