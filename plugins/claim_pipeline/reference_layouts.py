@@ -74,8 +74,10 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "drug_conditions": (
         "MA_THUOC", "MA_BENH_CHO_PHEP", "MA_BENH_CHONG_CHI_DINH", "TUOI_TU", "TUOI_DEN", "TYLE_TT_BH", "CAN_CU",
     ),
+    "administrative_units": ("MA_TINH", "TEN_TINH", "MA_XA", "TEN_XA", "TU_NGAY", "DEN_NGAY"),
+    "card_lookups": ("MA_CSKCB", "MA_LK", "THOI_DIEM", "KET_QUA"),
 }  # fmt: skip
-"""File stem -> columns of the contract."""
+"""File stem -> columns of the contract, and of the two optional files beside it (docs/operator.md)."""
 
 KNOWN = frozenset(name for columns in COLUMNS.values() for name in columns)
 NUMBERS = frozenset({"DON_GIA", "DON_GIA_BH", "T_TRANTT", "T_BNCCT", "TYLE_TT_BH"})

@@ -54,7 +54,7 @@ class Deliveries:
     def months(self, facility: str | None) -> list[dict]:
         return [{"facility": "27001", "month": "202607", "visits": 1234, "warnings": 2}]
 
-    def reference(self) -> dict:
+    def reference(self, names: tuple[str, ...]) -> dict:
         return {}
 
     def delivery(self, number: int) -> RecentDelivery:

@@ -19,6 +19,7 @@ from claim_pipeline import extract, transform
 from claim_pipeline import reference_layouts as layouts
 from claim_pipeline.errors import ReferenceDataError
 from claim_pipeline.reference import Report, read_folder, source_hashes
+from claim_pipeline.respond.reference import TABLES
 from claim_pipeline.workspace import Delivery, Workspace
 from claim_rules import engine
 from claim_simulator import simulate
@@ -28,6 +29,11 @@ DRUGS = "MA_THUOC,TEN_THUOC,DON_GIA,MA_CSKCB,TU_NGAY,DEN_NGAY\n"
 
 def write(folder: Path, name: str, text: str, encoding: str = "utf-8") -> None:
     (folder / name).write_bytes(text.encode(encoding))
+
+
+def test_every_table_has_its_columns_and_a_name_for_people():
+    assert set(layouts.KEYS) == set(layouts.COLUMNS) == set(TABLES)
+    assert all(set(keys) <= set(layouts.COLUMNS[name]) for name, keys in layouts.KEYS.items())
 
 
 def test_text_stays_text_and_blanks_are_empty(tmp_path):

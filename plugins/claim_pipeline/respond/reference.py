@@ -30,6 +30,8 @@ TABLES = {
     "holidays": Words("Ngày nghỉ lễ", "Public holidays"),
     "certificates": Words("Chứng thư ký số", "Signing certificates"),
     "drug_conditions": Words("Điều kiện thanh toán thuốc", "Conditions of drugs"),
+    "administrative_units": Words("Đơn vị hành chính", "Administrative units"),
+    "card_lookups": Words("Nhật ký tra cứu thẻ", "Card look-ups"),
 }
 LAYOUTS = {
     "contract": Words("hợp đồng dữ liệu", "the contract's"),
