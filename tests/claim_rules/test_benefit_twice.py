@@ -79,8 +79,12 @@ def factor(head: Row) -> Decimal | str | None:
         if inpatient or day < "20250101":
             return None
         return Decimal("0.5") if day >= "20260701" else Decimal(0)
+    if code in ("3.1", "3.2") and inpatient and day < "20250101" and head.get("MA_KHUVUC") in ("K1", "K2", "K3"):
+        return Decimal(1)
     if code == "3.1":
         return Decimal("0.4") if inpatient else Decimal(0)
+    if code == "3.3" and day < "20250101":
+        return Decimal(1)
     if code in ("3.2", "3.3", "3.6"):
         return Decimal(1) if inpatient else None
     return Decimal(0) if code == "9" else None
@@ -175,6 +179,7 @@ def random_claim(rng: random.Random) -> dict[str, Any]:
         "GT_THE_TU": ";".join(first),
         "GT_THE_DEN": ";".join(last),
         "MA_DOITUONG_KCB": rng.choice(CODES),
+        "MA_KHUVUC": rng.choice(("", "", "K1", "K2", "K3")),
         "MA_LOAI_KCB": rng.choice(["01", "02", "03", "03", "04", "07", "09"]),
         "NGAY_VAO": start.strftime("%Y%m%d%H%M"),
         "NGAY_RA": end.strftime("%Y%m%d%H%M"),
