@@ -78,7 +78,8 @@ def coverage() -> str:
     out = [
         "# Ví dụ của từng quy tắc · cases of each rule",
         "",
-        f"{_MADE} `giamdinh rules --coverage`.",
+        f"{_MADE} `giamdinh rules --coverage`. [Độ phủ, độ chính xác đo được · measured recall and precision]"
+        "(truth.md)",
         "",
         "| quy tắc · rule | vi phạm · trip | không vi phạm · miss | ranh giới · limit | đúng ngưỡng · at it | "
         "vượt ngưỡng · beyond it |",
@@ -111,7 +112,11 @@ def _index(families: dict[str, list[catalogue.Rule]]) -> str:
             for rule in rules
         ]
         parts.append("")
-    parts += ["[Ví dụ của từng quy tắc · cases of each rule](rule-coverage.md)", ""]
+    parts += [
+        "[Ví dụ của từng quy tắc · cases of each rule](rule-coverage.md)",
+        "[Độ phủ, độ chính xác đo được · measured recall and precision](truth.md)",
+        "",
+    ]
     return "\n".join([*parts, *_options()])
 
 

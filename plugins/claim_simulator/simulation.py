@@ -13,7 +13,7 @@ import pandas as pd
 from claim_pipeline.errors import OperatorError
 from claim_pipeline.steps import TIME_ZONE
 from claim_rules.frames import ClaimTables
-from claim_simulator.catalogue import Catalogue, catalogue
+from claim_simulator.catalogue import Catalogue, catalogue, data, price_text
 from claim_simulator.deliveries import TOO_FEW, UNDECLARED, file_name, write_delivery
 from claim_simulator.facilities import XML, Drift, Facility, facilities, signing
 from claim_simulator.faults import NEAR, TRUTH_COLUMNS, Plan, Planted, plant, rule_of
@@ -49,6 +49,10 @@ DELIVERIES_COLUMNS = ["MA_CSKCB", "file", "received_at", "signature", "rules"]
 _DAYS_OF_A_DELIVERY = 8
 _CORRECTED_AFTER = 2  # days
 _CORRECTED = 4  # claims of a delivery that are sent again
+_LEFT_LATER = 8  # patients who leave after a delivery is said to be signed
+_TWO_PRICES = (0, 1, 6, 7)
+"""Facilities whose list has two prices of a drug (CAT-024)."""
+_TWICE_LISTED = "para500"
 _MONTHS_BEFORE = 14
 _CLAIMS_BEFORE = 60
 
@@ -146,7 +150,9 @@ class _Simulation:
         self.month = month
         self.seed = seed
         self.out = out
-        self.plan = Plan(self.houses, claims, fault_rate, np.random.default_rng([seed, 0]), across=across)
+        special = (WITHOUT_CONTRACT, KNOWN_FOR_A_YEAR) if across else ()
+        able = [house for house in self.houses if house.position not in special]
+        self.plan = Plan(able, claims, fault_rate, np.random.default_rng([seed, 0]), across=across)
         self.first_day, self.last_day = month_days(month)
         self.signers = Signers(seed, _date(self.first_day)) if across else None
         self.signed = 0
@@ -256,6 +262,7 @@ class _Simulation:
         self.deliveries += 1
         if self.across:
             told = {UNDECLARED: ["STR-001"], TOO_FEW: ["STR-003"]}.get(envelope, [])
+            told += self._two_prices(house, planted, claims)
             received = _moment(day) + dt.timedelta(minutes=house.position)
             way = ""
             if house.form == XML:
@@ -264,6 +271,15 @@ class _Simulation:
                 told += self._sign(folder / name, house, way, received, planted, claims)
             self._tell(house, name, received, way, told)
 
+    def _two_prices(self, house: Facility, planted: Planted, claims: list[int]) -> list[str]:
+        """CAT-024, where a claim of the delivery asks for the drug of which the list has two prices."""
+        if house.position not in _TWO_PRICES or "XML2" not in planted.tables:
+            return []
+        lines = planted.tables["XML2"]
+        lines = lines[lines["claim"].isin(set(claims) - planted.stopped) & (lines["MA_THUOC"] == _twice_listed())]
+        paid = pd.to_numeric(lines["T_BHTT"], errors="coerce") > 0
+        return ["CAT-024"] if paid.any() else []
+
     def _sign(
         self, path: Path, house: Facility, way: str, received: dt.datetime, planted: Planted, claims: list[int]
     ) -> list[str]:
@@ -271,7 +287,7 @@ class _Simulation:
         assert self.signers is not None
         left = planted.tables["XML1"].set_index("claim")["NGAY_RA"].loc[claims]
         left = left[left.str.fullmatch("[0-9]{12}")].sort_values()
-        early = left.iloc[max(len(left) - 1 - _CORRECTED, 0)] if len(left) else received.strftime("%Y%m%d%H%M")
+        early = left.iloc[max(len(left) - 1 - _LEFT_LATER, 0)] if len(left) else received.strftime("%Y%m%d%H%M")
         moments = {
             EARLY: dt.datetime.strptime(early, "%Y%m%d%H%M").replace(tzinfo=TIME_ZONE),
             LATE: latest(received) + dt.timedelta(seconds=1),
@@ -403,6 +419,9 @@ class _Simulation:
         used = len(self.houses) * self.claims
         cards = [*self.cards, other_cards(self._others, 1 + used, self.first_day, rng)]
         files = common_lists(self.houses, int(self.month[:4]), self.contract_ends, self.signers)
+        if self.across:
+            codes = [house.code for house in self.houses if house.position in _TWO_PRICES]
+            files["drugs"] = _with_two_prices(files["drugs"], codes)
         files["cards"] = pd.concat(cards, ignore_index=True)
         files["copayments"] = pd.concat(self.co_payments, ignore_index=True)
         files["card_lookups"] = pd.concat(self.look_ups, ignore_index=True)
@@ -410,6 +429,20 @@ class _Simulation:
         folder.mkdir(exist_ok=True)
         for name, frame in files.items():
             write_csv(frame, folder / f"{name}.csv")
+
+
+def _twice_listed() -> str:
+    """MA_THUOC of the drug of which a list has two prices."""
+    drugs = data("drugs")
+    return str(drugs.loc[drugs["id"] == _TWICE_LISTED, "MA_THUOC"].iloc[0])
+
+
+def _with_two_prices(drugs: pd.DataFrame, codes: list[str]) -> pd.DataFrame:
+    """The drugs' list with a second, lower price of one drug at some facilities, in force with the first."""
+    twin = drugs[(drugs["MA_THUOC"] == _twice_listed()) & drugs["MA_CSKCB"].isin(codes)].copy()
+    for name in ("DON_GIA", "DON_GIA_BH"):
+        twin[name] = price_text((twin[name].astype("float64") * 900).astype("int64"))
+    return pd.concat([drugs, twin], ignore_index=True)
 
 
 def _date(day: int) -> dt.date:

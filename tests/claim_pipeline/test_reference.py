@@ -364,6 +364,7 @@ def appraised(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., engine.
     simulate(facilities=1, claims=8, month="202607", fault_rate=0.5, seed=3, out=out)
     whole = read_folder(out / "reference")
     assert all(set(columns) <= set(whole[name]) for name, columns in layouts.COLUMNS.items())
+    assert layouts.COLUMNS.keys() == layouts.KEYS.keys()
     ws = Workspace(out / "work")
     ws.source.symlink_to(next((out / "inbox").glob("*/*")))
     ws.delivery = Delivery(file="a.xml", sha256="0" * 64)

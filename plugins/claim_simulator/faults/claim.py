@@ -62,6 +62,12 @@ class Claim:
         for name in self._sheets.names(table):
             self.put(table, name, self.get(table, name, source), target)
 
+    def take_row(self, table: str, other: Claim, source: int, target: int) -> None:
+        """Makes a row that of another claim but for its number and MA_LK."""
+        for name in self._sheets.names(table):
+            if name != "MA_LK":
+                self.put(table, name, other.get(table, name, source), target)
+
     def drop(self, table: str) -> None:
         """Leaves out a table."""
         self._sheets.dropped.add((table, self.number))

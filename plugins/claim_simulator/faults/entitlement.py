@@ -126,6 +126,7 @@ FAULTS: dict[str, Fault] = {
             _outpatients(known)
             & (known["loai"] == "01")
             & known["clinic_hours"]
+            & ~known["emergency_ward"]
             & ~known["main"].str.startswith(EMERGENCIES)
         ),
         _coded("2", "BEN-013"),

@@ -95,6 +95,10 @@ def facts(tables: ClaimTables) -> pd.DataFrame:
     out["stays"] = visits["NGAY_VAO_NOI_TRU"] != ""
     _beds(out, tables, count, service & beds & paid & in_full)
     out["days_in"] = (to_days(visits["day_out"]) - arrival).dt.days
+    treated = [tables[name] for name in ("XML2", "XML3") if name in tables]
+    emergency = {claim for frame in treated for claim in frame.loc[frame["MA_KHOA"] == "K02", "claim"]}
+    out["emergency_ward"] = out.index.isin(list(emergency))
+    out["newborn"] = (came - born).dt.days < 28
     out["in_scope"], out["threshold"] = expected.in_scope, expected.threshold
     devices = lines.loc[lines["MA_HIEU_SP"] != ""].groupby("claim")["MA_VAT_TU"].first()
     out["device"] = devices.reindex(visits.index, fill_value="").astype("str")

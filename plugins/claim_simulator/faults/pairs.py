@@ -73,10 +73,12 @@ class Copy:
 @dataclass(frozen=True)
 class Pair:
     """Claims of which the last is changed. candidates: frame (first, second and maybe third) of claims that fit, in
-    order of receipt; plant: changes them, returns the findings of each."""
+    order of receipt; plant: changes them, returns the findings of each; refill: computed cells of the first are emptied
+    and filled again."""
 
     candidates: Callable[[pd.DataFrame], pd.DataFrame]
     plant: Callable[..., list[list[Truth]]]
+    refill: bool = False
 
 
 def become(claim: Claim, person: dict[str, str], *, but: tuple[str, ...] = ()) -> None:
@@ -288,7 +290,41 @@ def _slip_used_twice(first: Claim, second: Claim, third: Claim) -> list[list[Tru
     return [[], [], [("XML1", None, "BEN-015")]]
 
 
+def _mothers(known: pd.DataFrame) -> pd.DataFrame:
+    """A woman and a newborn who lay in the house on the same days."""
+    columns = ["part", "arrival", "left"]
+    women = known["grown_woman"] & known["inpatient"] & _exchangeable(known) & ~known["small"] & ~known["forces"]
+    women &= (known["paid_drugs"] > 1) & (known["least_rate"] > 0) & known["one_rate"]
+    children = known["newborn"] & known["XML7"] & (known["paid_drugs"] > 0)
+    mine = known.assign(claim=known.index)[["claim", *columns]]
+    pairs = mine[women].merge(mine[children], on="part", suffixes=("_first", "_second"))
+    pairs = pairs.rename(columns={"claim_first": "first", "claim_second": "second"})
+    start = pairs[["arrival_first", "arrival_second"]].max(axis=1)
+    return pairs[pairs[["left_first", "left_second"]].min(axis=1) - start > 2 * DAY]
+
+
+def _newborn_twice(mother: Claim, child: Claim) -> list[list[Truth]]:
+    """A drug of the child stands on the mother's claim too."""
+    first, last = (mother.get("XML1", name) for name in ("NGAY_VAO", "NGAY_RA"))
+    mine, given = (
+        [
+            row
+            for row in claim.rows("XML2")
+            if claim.amount("XML2", "T_BHTT", row) > 0 and not claim.amount("XML2", "T_NGUONKHAC", row)
+        ]
+        for claim in (mother, child)
+    )
+    given = [row for row in given if first < child.get("XML2", "NGAY_YL", row) < last]
+    if not given or not mine:
+        return [[], []]
+    child.put("XML7", "MA_ME", mother.get("XML1", "MA_THE_BHYT")[-10:])
+    mother.take_row("XML2", child, given[0], mine[-1])
+    mother.blank_computed()
+    return [[], [("XML1", None, "DUP-012")]]
+
+
 PAIRS: dict[str, Pair] = {
+    "DUP-012": Pair(_mothers, _newborn_twice, refill=True),
     "CARD-017": Pair(_outpatients_apart, _shared_card),
     "CARD-018 claim": Pair(_after_a_death, _dies),
     "BEN-015 used": Pair(_twice_on_appointment, _slip_used_twice),

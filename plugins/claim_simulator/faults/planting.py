@@ -81,6 +81,7 @@ ACROSS = (*(kind for kind in PAIRS if kind != SHARED), *COPIES, *ELSEWHERE)
 """Kinds of faults and near misses that show only beside other claims of the store: planted on demand."""
 NEAR_MISSES = tuple(NEAR + rule for rule in NEAR_CLAIMS)
 """Near misses of single claims, planted with those."""
+_NOTHING = Fault(lambda known: known["inpatient"], lambda claim: [])
 _ALONE = FAULTS | {NEAR + rule: fault for rule, fault in NEAR_CLAIMS.items()}
 
 
@@ -120,7 +121,8 @@ class Plan:
     def __init__(
         self, houses: list[Facility], claims: int, fault_rate: float, rng: np.random.Generator, *, across: bool = False
     ) -> None:
-        """across: also faults of ACROSS, and near misses, half as many of each as faults of a rule."""
+        """houses: that can have faults. across: also faults of ACROSS, and near misses, half as many of each as faults
+        of a rule."""
         total = round(len(houses) * claims * fault_rate)
         kinds = (*RULES, *ACROSS) if across else RULES
         rules = tuple(kind for kind in kinds if not kind.startswith(NEAR))
@@ -139,7 +141,7 @@ class Plan:
 
     def share(self, house: Facility) -> dict[str, int]:
         """Faults that a facility takes now: an equal share among those left that can carry them, rounded by chance."""
-        later = self._houses[house.position :]
+        later = [other for other in self._houses if other.position >= house.position]
         out: dict[str, int] = {}
         for rule, left in self._left.items():
             able = sum(carries(other, rule) for other in later)
@@ -234,7 +236,7 @@ def plant(
             if any(rule in refusing for *_, rule in rows):
                 out.stopped.add(one.number)
         out.counts[kind] = out.counts.get(kind, 0) + 1
-        if kind in _ALONE and _ALONE[kind].refill:
+        if (_ALONE.get(kind) or PAIRS.get(kind) or _NOTHING).refill:
             refill.add(number)
         if claim.damage:
             out.damage[number] = claim.damage
@@ -369,7 +371,7 @@ def _choose(
     return chosen, twins, partners
 
 
-_RARE = ("BEN-015 used", "DUP-010", "near DUP-010", "DUP-013", "near DUP-013", "BEN-015 far", "near BEN-015")
+_RARE = ("DUP-012", "BEN-015 used", "DUP-010", "near DUP-010", "DUP-013", "near DUP-013", "BEN-015 far", "near BEN-015")
 
 
 def _pairs_of(
