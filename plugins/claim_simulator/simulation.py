@@ -48,7 +48,7 @@ ENVELOPES = (UNDECLARED, TOO_FEW, "")
 DELIVERIES_COLUMNS = ["MA_CSKCB", "file", "received_at", "signature", "rules"]
 _DAYS_OF_A_DELIVERY = 8
 _CORRECTED_AFTER = 2  # days
-_CORRECTED = 4  # claims of a delivery that are sent again
+_CORRECTED = 5  # claims of a delivery that are sent again
 _LEFT_LATER = 8  # patients who leave after a delivery is said to be signed
 _TWO_PRICES = (0, 1, 6, 7)
 """Facilities whose list has two prices of a drug (CAT-024)."""
@@ -287,7 +287,10 @@ class _Simulation:
         assert self.signers is not None
         left = planted.tables["XML1"].set_index("claim")["NGAY_RA"].loc[claims]
         left = left[left.str.fullmatch("[0-9]{12}")].sort_values()
-        early = left.iloc[max(len(left) - 1 - _LEFT_LATER, 0)] if len(left) else received.strftime("%Y%m%d%H%M")
+        early = received.strftime("%Y%m%d%H%M")
+        if len(left) > 1:
+            last = left.iloc[-min(_LEFT_LATER, len(left) - 1) :]
+            early = max(left[left < last.iloc[0]], default=left.iloc[0])
         moments = {
             EARLY: dt.datetime.strptime(early, "%Y%m%d%H%M").replace(tzinfo=TIME_ZONE),
             LATE: latest(received) + dt.timedelta(seconds=1),

@@ -119,10 +119,12 @@ def _holder(known: pd.DataFrame) -> pd.Series:
     return _exchangeable(known) & ~known["route"].isin(["1.3", "1.5"])
 
 
-def paired(known: pd.DataFrame, firsts: pd.Series, seconds: pd.Series, on: list[str]) -> pd.DataFrame:
+def paired(
+    known: pd.DataFrame, firsts: pd.Series, seconds: pd.Series, on: list[str], *, any_card: bool = False
+) -> pd.DataFrame:
     """Pairs of visits that agree in card group, sex and `on`, the card of the first covering the second: columns of
-    both with _first and _second, and first, second."""
-    keys = [*on, "prefix", "sex"]
+    both with _first and _second, and first, second. any_card: the group may differ."""
+    keys = [*on, "sex"] if any_card else [*on, "prefix", "sex"]
     mine = known.assign(claim=known.index)
     first, second = mine[firsts].add_suffix("_first"), mine[seconds].add_suffix("_second")
     out = first.merge(second, left_on=[f"{key}_first" for key in keys], right_on=[f"{key}_second" for key in keys])
@@ -157,7 +159,8 @@ def _the_same_person(first: Claim, second: Claim) -> list[list[Truth]]:
 def _small_visits(known: pd.DataFrame, *, reach: bool) -> pd.DataFrame:
     """Two small visits of a day that together reach the threshold, or nearly do."""
     small = joinable(known) & ~known["inpatient"] & known["small"]
-    pairs = paired(known, small, small, ["part", "day_in"])
+    # what is small is paid in full, whatever the card
+    pairs = paired(known, small, small, ["part", "day_in"], any_card=True)
     together = pairs["in_scope_first"] + pairs["in_scope_second"]
     threshold = pairs["threshold_first"]
     wanted = together >= threshold if reach else (together < threshold) & (together * 2 > threshold)
@@ -280,6 +283,9 @@ def _twice_on_appointment(known: pd.DataFrame) -> pd.DataFrame:
     out = slips.merge(visits, on=["prefix", "sex"])
     out = out[(out["day_out"] < out["day_in_first"]) & (out["day_out_second"] <= out["card_to"])]
     out = out[out["card_from"] <= out["day_in_first"]]
+    # the slip says the day of the second visit: the first is not far from it
+    came, again = (pd.to_datetime(out[name]) for name in ("day_in_first", "day_in_second"))
+    out = out[(again - came).dt.days <= SLIP_DAYS]
     return out.rename(columns={"claim": "first", "came": "second", "again": "third"})
 
 
@@ -438,6 +444,7 @@ class Meeting:
     fits: Callable[[dict[str, Any], dict[str, Any]], bool]
     found: list[Truth]
     sent_from_there: bool = False
+    same_day: bool = False
 
 
 def _acute(known: pd.DataFrame) -> pd.Series:
@@ -466,7 +473,10 @@ IN_STORE = ("CARD-018 claim", "BEN-014 none", "BEN-014 old")
 
 ELSEWHERE: dict[str, Meeting] = {
     "DUP-005": Meeting(
-        _acute, lambda one, other: other["acute"] and one["day_in"] == other["day_in"], [("XML1", None, "DUP-005")]
+        _acute,
+        lambda one, other: other["acute"] and one["day_in"] == other["day_in"],
+        [("XML1", None, "DUP-005")],
+        same_day=True,
     ),
     "near DUP-005": Meeting(
         _acute, lambda one, other: other["acute"] and abs(_apart(one, other)) == 1 and not other["XML13"], []
@@ -496,6 +506,7 @@ class Donors:
     """Visits of earlier facilities, whose person a visit of a later facility may take over."""
 
     def __init__(self) -> None:
+        # by sex and card group, or by sex and day
         self._people: dict[tuple[str, str], list[dict[str, Any]]] = {}
 
     def offer(self, known: pd.DataFrame, people: pd.DataFrame, facility: str) -> None:
@@ -504,14 +515,15 @@ class Donors:
         names = ["day_in", "day_out", "XML13", "prefix", "sex"]
         for claim in known.index[_holder(known)].tolist():
             row = known.loc[claim, names].to_dict() | people.loc[claim].to_dict()
-            row |= {"acute": bool(acute[claim]), "facility": facility}
-            self._people.setdefault((row["prefix"], row["sex"]), []).append(row)
+            row |= {"acute": bool(acute[claim]), "facility": facility, "free": True}
+            for key in (row["prefix"], row["day_in"]):
+                self._people.setdefault((row["sex"], key), []).append(row)
 
     def withdraw(self, facility: str, names: set[str]) -> None:
         """Nobody may take over the persons of these claims (MA_LK) any more."""
-        for key, rows in self._people.items():
-            kept = [row for row in rows if row["facility"] != facility or row["MA_LK"] not in names]
-            self._people[key] = kept
+        for rows in self._people.values():
+            for row in rows:
+                row["free"] &= row["facility"] != facility or row["MA_LK"] not in names
 
     def wanted(self, kind: str, known: pd.DataFrame) -> pd.Series:
         """Visits for which somebody is there."""
@@ -522,15 +534,19 @@ class Donors:
 
     def take(self, kind: str, one: dict[str, Any]) -> dict[str, Any] | None:
         """A person for a visit, whose card covers it, with `facility`; None if there is none left."""
-        at = self._find(kind, one)
-        return None if at is None else self._people[one["prefix"], one["sex"]].pop(at)
+        found = self._find(kind, one)
+        if found is not None:
+            found["free"] = False
+        return found
 
-    def _find(self, kind: str, one: dict[str, Any]) -> int | None:
-        fits = ELSEWHERE[kind].fits
-        for at, other in enumerate(self._people.get((one["prefix"], one["sex"]), [])):
+    def _find(self, kind: str, one: dict[str, Any]) -> dict[str, Any] | None:
+        meeting = ELSEWHERE[kind]
+        # what is small is paid in full, whatever the card
+        key = one["day_in"] if meeting.same_day and one["small"] else one["prefix"]
+        for other in self._people.get((one["sex"], key), []):
             covered = other["GT_THE_TU"] <= one["day_in"] and one["day_out"] <= other["GT_THE_DEN"]
-            if covered and fits(one, other):
-                return at
+            if other["free"] and covered and meeting.fits(one, other):
+                return other
         return None
 
 

@@ -74,7 +74,17 @@ REPEATED = "DUP-001"
 LATE = ("SUB-001",)
 """Faults of claims that come with a later delivery: they need more than one."""
 SHARED = "CARD-017"
-OF_HALF_A_YEAR = ("BEN-012", "STR-033")
+LEAST_LEVEL = {
+    **dict.fromkeys(("BED-001", "BEN-006", "BEN-014", "BEN-015"), 1),
+    **dict.fromkeys((f"STR-{number:03}" for number in (9, 18, 25, 28, 38)), 1),
+    **dict.fromkeys((f"DUP-{number:03}" for number in (3, 4, 11, 12, 13)), 1),
+    **dict.fromkeys((f"RATE-{number:03}" for number in (1, 2, 3, 5, 6, 7)), 1),
+    "BEN-020": 2,
+}
+"""Level of the facilities that have what a fault needs: wards, operations, supplies, slips."""
+SELDOM = ("BEN-012", "STR-033", "DUP-004", "DUP-005")
+"""Wanted twice as often: of what ended or began between two months only one can have any, and of who was at two places
+many find nobody."""
 RULES = (*FAULTS, REPEATED, SHARED)
 """Rules whose faults are planted, each for itself."""
 ACROSS = (*(kind for kind in PAIRS if kind != SHARED), *COPIES, *ELSEWHERE)
@@ -133,8 +143,7 @@ class Plan:
         for rule in rng.permutation(rules)[: total % len(rules)].tolist():
             self._left[rule] += 1
         if across:
-            # of what ends or begins between two months only one of them can have any
-            self._left |= {rule: 2 * self._left[rule] for rule in OF_HALF_A_YEAR}
+            self._left |= {rule: 2 * self._left[rule] for rule in SELDOM}
             half = -(-total // (2 * len(rules)))
             near = (*NEAR_MISSES, *(kind for kind in kinds if kind.startswith(NEAR)))
             self._left |= dict.fromkeys(near, half)
@@ -158,6 +167,8 @@ class Plan:
 
 def carries(house: Facility, rule: str) -> bool:
     """Whether the facility's form of delivery can carry a rule's fault."""
+    if house.level < LEAST_LEVEL.get(rule_of(rule), 0):
+        return False
     fault = _ALONE.get(rule)
     if fault is None:
         return True
