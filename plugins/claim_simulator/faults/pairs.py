@@ -438,7 +438,8 @@ COPIES: dict[str, Copy] = {
 @dataclass(frozen=True)
 class Meeting:
     """A visit of a person who came to another facility. possible: which visits; fits: (what is known of the visit, of
-    the other one) whether they go together; change: what the visit is given beside the person; found: its findings."""
+    the other one) whether they go together; found: the findings of the visit; sent_from_there: MA_NOI_DI is the other
+    facility; same_day: both are on one day."""
 
     possible: Callable[[pd.DataFrame], pd.Series]
     fits: Callable[[dict[str, Any], dict[str, Any]], bool]
