@@ -171,7 +171,10 @@ FAULTS: dict[str, Fault] = {
     ),
     "CARD-008": Fault(lambda known: known["registered_card"] & ~known["child_card"], _expired_card),
     "CARD-009": Fault(
-        lambda known: listed_adult(known) & (known["loai"] == "05") & (known["paid_drugs"] > 0), _long_after_the_card
+        lambda known: (
+            listed_adult(known) & (known["loai"] == "05") & (known["paid_drugs"] > 0) & (known["day_out"] >= "20250701")
+        ),
+        _long_after_the_card,
     ),
     "CARD-010": Fault(lambda known: listed_adult(known) & (known["T_BHTT"] > 0), _before_the_card, needs_amounts=True),
     "CARD-011": Fault(listed_adult, _blocked),

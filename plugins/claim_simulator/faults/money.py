@@ -198,18 +198,24 @@ def _further_exam(claim: Claim, row: int) -> bool:
     return further and claim.amount("XML3", "T_BHTT", row) > 0
 
 
+def copied_later(claim: Claim, table: str, groups: tuple[str, ...]) -> tuple[int, int]:
+    """A later paid line of the groups becomes the same as an earlier one; gives both rows."""
+    rows = [
+        row
+        for row in claim.rows(table)
+        if claim.get(table, "MA_NHOM", row) in groups and claim.amount(table, "T_BHTT", row) > 0
+    ]
+    first, second = sorted(claim.rng.choice(rows, 2, replace=False).tolist())
+    claim.blank_computed()
+    claim.copy_row(table, first, second)
+    return first, second
+
+
 def _twice(table: str, rule: str, groups: tuple[str, ...]) -> Callable[[Claim], list[Truth]]:
     """A later line becomes the same as an earlier one."""
 
     def plant(claim: Claim) -> list[Truth]:
-        rows = [
-            row
-            for row in claim.rows(table)
-            if claim.get(table, "MA_NHOM", row) in groups and claim.amount(table, "T_BHTT", row) > 0
-        ]
-        first, second = sorted(claim.rng.choice(rows, 2, replace=False).tolist())
-        claim.blank_computed()
-        claim.copy_row(table, first, second)
+        _, second = copied_later(claim, table, groups)
         return [(table, second + 1, rule)]
 
     return plant

@@ -26,7 +26,7 @@ from claim_simulator.faults.listing import (
     listed_service,
     price_text,
 )
-from claim_simulator.faults.money import PROCEDURES, fund_bears, own_lines, paid
+from claim_simulator.faults.money import PROCEDURES, copied_later, fund_bears, own_lines, paid
 from claim_simulator.moments import day_of_text, later
 
 _FAULTS: dict[str, Fault] = {
@@ -150,14 +150,7 @@ def _a_minute_later(table: str, groups: tuple[str, ...]) -> Callable[[Claim], No
     """A line that would be the same as an earlier one, but for the minute."""
 
     def change(claim: Claim) -> None:
-        rows = [
-            row
-            for row in claim.rows(table)
-            if claim.get(table, "MA_NHOM", row) in groups and claim.amount(table, "T_BHTT", row) > 0
-        ]
-        first, second = sorted(claim.rng.choice(rows, 2, replace=False).tolist())
-        claim.blank_computed()
-        claim.copy_row(table, first, second)
+        first, second = copied_later(claim, table, groups)
         claim.put(table, "NGAY_YL", later(claim.get(table, "NGAY_YL", first), 1), second)
 
     return change

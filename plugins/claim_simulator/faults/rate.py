@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from claim_simulator.faults.claim import Claim, Fault, Truth
 from claim_simulator.faults.entitlement import LISTED
+from claim_simulator.visits import NEW_ROUTES
 
 
 def _rate_too_high(claim: Claim) -> list[Truth]:
@@ -33,7 +34,8 @@ def _central_outpatient(claim: Claim) -> list[Truth]:
     if claim.kind != (2, "central"):
         found.append(("XML1", None, "BEN-018"))
     registered = claim.get("XML1", "MA_CSKCB") in claim.get("XML1", "MA_DKBD").split(";")
-    if registered or claim.get("XML1", "MA_BENH_CHINH").startswith(LISTED[:4]):
+    listed = claim.get("XML1", "MA_BENH_CHINH").startswith(LISTED[:4])
+    if (registered or listed) and claim.get("XML1", "NGAY_RA") >= NEW_ROUTES:
         found.append(("XML1", None, "BEN-019"))
     return found
 
