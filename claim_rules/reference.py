@@ -33,9 +33,10 @@ PRICES = ("DON_GIA_BH", "DON_GIA")
 LOOKED_UP = {
     "cards": "MA_THE_BHYT", "copayments": "MA_THE_BHYT",
     "drugs": "MA_CSKCB", "services": "MA_CSKCB", "supplies": "MA_CSKCB",
+    "card_lookups": "MA_LK",
 }  # fmt: skip
-"""Large tables, and the column by which rules look rows up: of the rows of other cards or facilities than a claim's own
-no rule may make anything, so that these need not be read."""
+"""Large tables, and the column by which rules look rows up: of the rows of other cards, facilities or visits than a
+claim's own no rule may make anything, so that these need not be read."""
 
 
 def missing(reference: Reference, needs: Mapping[str, tuple[str, ...]]) -> str | None:

@@ -47,7 +47,7 @@ def doubtful_emergency(case: Case) -> pd.DataFrame:
         return claim_findings("BEN-013", visits, where & False)
     days = to_days(visits["day_in"])
     hour = visits["NGAY_VAO"].str[8:12]
-    closed = (days.dt.dayofweek >= 5) | days.isin(pd.to_datetime(days_off(days, case.reference)))
+    closed = (days.dt.day_of_week >= 5) | days.isin(pd.to_datetime(days_off(days, case.reference)))
     hours = signs["clinic_hours"]
     outside = closed | (hour < hours["from"]) | (hour >= hours["to"])
     first = visits["MA_KHOA"].str.split(";").str[0].fillna("").str.strip().isin(signs["departments"])

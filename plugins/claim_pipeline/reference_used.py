@@ -1,5 +1,5 @@
 """Reference data as an appraisal uses them: of the large tables (claim_rules.reference.LOOKED_UP) only the rows of the
-cards and facilities of the claims at hand are read."""
+cards, facilities and visits of the claims at hand are read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from claim_pipeline.store.store import Store
     from claim_rules.frames import ClaimTables
 
-_CARD, _FACILITY = "MA_THE_BHYT", "MA_CSKCB"
+_CARD, _FACILITY, _VISIT = "MA_THE_BHYT", "MA_CSKCB", "MA_LK"
 
 
 class ReferenceUsed:
@@ -44,10 +44,10 @@ class ReferenceUsed:
         """The reference data for these claims: what rules make of them is the same as of the whole."""
         facilities = _items(tables.claims, _FACILITY) | _items(tables.tables.get("XML1"), _FACILITY) | {""}
         cards = {card for frame in tables.tables.values() for card in _items(frame, _CARD)}
-        keys = {_FACILITY: facilities, _CARD: cards}
+        visits = _items(tables.claims, _VISIT) | _items(tables.tables.get("XML1"), _VISIT)
         if self._of_facilities[0] != facilities:  # those of the delivery before, mostly
             self._of_facilities = (facilities, self._read(_FACILITY, facilities))
-        read = {**self._of_facilities[1], **self._read(_CARD, keys[_CARD])}
+        read = {**self._of_facilities[1], **self._read(_CARD, cards), **self._read(_VISIT, visits)}
         return {**self._small, **read, **self._beside}
 
     def _read(self, column: str, keys: Collection[str]) -> dict[str, pd.DataFrame]:
@@ -58,8 +58,8 @@ class ReferenceUsed:
 
 
 def _items(frame: pd.DataFrame | None, column: str) -> set[str]:
-    """What stands in a column, of `;` lists each item."""
+    """What stands in a column, whole and (of `;` lists) item by item."""
     if frame is None or column not in frame:
         return set()
-    sent = frame[column].dropna().astype("str").drop_duplicates()
-    return set(sent.str.split(";").explode().str.strip()) - {""}
+    sent = frame[column].dropna().astype("str").drop_duplicates().str.strip()
+    return {*sent, *sent.str.split(";").explode().str.strip()} - {""}

@@ -182,7 +182,7 @@ def register(houses: list[Facility], contract_ends: dict[str, str]) -> pd.DataFr
     )
     out = pd.DataFrame(rows)
     out.insert(2, "MA_TINH", "27")
-    ends = out["MA_CSKCB"].map(contract_ends).fillna("")
+    ends = out["MA_CSKCB"].map(lambda code: contract_ends.get(code, ""))
     return out.assign(TU_NGAY="20240101", DEN_NGAY="", HOP_DONG_TU="20240101", HOP_DONG_DEN=ends)
 
 

@@ -45,11 +45,16 @@ def test_the_rows_read_for_a_delivery_make_the_same_of_it_as_the_whole_tables(tm
         assert set(part) == set(whole)
         held = tables["XML1"]["MA_THE_BHYT"].str.split(";").explode()
         for name, column in LOOKED_UP.items():
-            wanted = [*held] if column == "MA_THE_BHYT" else [path.parent.name]
+            wanted = {
+                "MA_THE_BHYT": [*held],
+                "MA_CSKCB": [path.parent.name],
+                "MA_LK": tables["XML1"]["MA_LK"].tolist(),
+            }[column]
             mine = whole[name][whole[name][column].isin(wanted)].reset_index(drop=True)
             pd.testing.assert_frame_equal(part[name], mine)
         assert 0 < len(part["services"]) < len(whole["services"])
         assert 0 < len(part["cards"]) < len(whole["cards"])
+        assert 0 < len(part["card_lookups"]) < len(whole["card_lookups"])
         appraise.run(ws, part)
         assert ws.report.read_bytes() == by_whole
         refused += json.loads(by_whole)["totals"]["rejected"]

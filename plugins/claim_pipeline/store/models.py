@@ -594,6 +594,12 @@ class ReferenceRow(Base):
             text("(data ->> 'MA_CSKCB')"),
             postgresql_where=text("name IN ('drugs', 'services', 'supplies')"),
         ),
+        Index(
+            "reference_row_of_visit",
+            "name",
+            text("(data ->> 'MA_LK')"),
+            postgresql_where=text("name = 'card_lookups'"),
+        ),
     )
 
     name: Mapped[str] = mapped_column(primary_key=True)
