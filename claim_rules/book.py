@@ -140,7 +140,7 @@ def _options() -> list[str]:
         out += [f"- `{name}`: {entry['about_vi']} · {entry['about']}. Nguồn · source: {entry['source']}."]
         for choice, meaning in entry["choices"].items():
             default = " (mặc định · default)" if choice == entry["default"] else ""
-            out.append(f"  - `{choice}`{default}: {meaning}")
+            out.append(f"  - `{choice}`{default}: {entry['choices_vi'][choice]} · {meaning}")
     return [*out, ""]
 
 

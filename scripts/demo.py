@@ -190,12 +190,12 @@ def _shown(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, str) and value[-3:-2] == ".":
-        return f"{Decimal(value):,.0f}"
+        return f"{Decimal(value):,.2f}"
     return "" if value is None else str(value)
 
 
 def main() -> int:
-    console = Console(width=max(150, Console().width))  # the table is never cut
+    console = Console(width=max(160, Console().width))  # the table is never cut
     began = time.monotonic()
 
     def say(text: str) -> None:

@@ -42,6 +42,7 @@ def render(report: dict[str, Any]) -> str:
         paperless=view.paperless(report),
         undecided=view.undecided(report),
         skipped=skipped,
+        choices=view.choices(report),
         rows_per_group=min(ROWS_PER_GROUP, max(ROWS // max(len(groups), 1), 50)),
         claims_shown=CLAIMS,
         open_rows=OPEN_ROWS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -37,6 +37,11 @@ _CLAIMS = (
 _LINES = (
     ("STT hồ sơ\nClaim no.", 9), ("Mã liên kết\nMA_LK", 24), ("Bảng\nTable", 8), ("Dòng\nLine", 7),
     ("Số tiền đề nghị\nRequested", 18), ("Số tiền chấp nhận\nApproved", 18), ("Số tiền từ chối\nRefused", 18),
+)  # fmt: skip
+_CHOICES = (
+    ("Tên\nOption", 22), ("Điểm chưa thống nhất", 44), ("Open point", 44), ("Cách hiểu đã dùng", 44),
+    ("Reading used", 44), ("Theo hợp đồng\nOf the contract", 13), ("Cách hiểu khác", 44), ("Another reading", 44),
+    ("Số hồ sơ thay đổi\nClaims changed", 13), ("Chênh lệch số tiền chấp nhận\nDifference approved", 18),
 )  # fmt: skip
 
 
@@ -133,7 +138,18 @@ def render(report: dict[str, Any], path: Path) -> None:
             for line in claim["lines"]
         ),
     )
+    if report.get("options"):
+        read = (row for choice in view.choices(report) for row in _choice(choice))
+        out.table("Cách hiểu luật", _CHOICES, read, wrap=True)
     out.book.close()
+
+
+def _choice(choice: view.Choice) -> Iterator[tuple[Any, ...]]:
+    named = (choice.option, *choice.about, *choice.used, None if choice.is_default else "x")
+    if not choice.others:
+        yield (*named, None, None, 0 if choice.told else None, None)
+    for other in choice.others:
+        yield (*named, *other.choice, other.claims, other.difference)
 
 
 def _group(number: int, group: view.Group) -> tuple[Any, ...]:

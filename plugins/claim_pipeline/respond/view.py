@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from claim_pipeline.respond.words import SEVERITIES, Words, field_label, how_to_fix, rule_title
+from claim_rules import options
 
 
 @dataclass
@@ -142,3 +143,55 @@ def paperless(report: dict[str, Any]) -> Paperless:
     """Reasons with the number of claims that have them, the most frequent first."""
     reasons = Counter(reason for claim in report["claims"] for reason in claim["paperless_reasons"])
     return Paperless(sum(claim["paperless"] for claim in report["claims"]), reasons.most_common())
+
+
+@dataclass
+class Choice:
+    """One option of the law with the choice it was appraised with, and what the others would change.
+
+    told: claims say what another choice would change; others: those choices that would.
+    """
+
+    option: str
+    about: Words
+    used: Words
+    is_default: bool
+    told: bool
+    others: list[Other] = field(default_factory=list)
+
+
+@dataclass
+class Other:
+    """What another choice of an option would change."""
+
+    choice: Words
+    claims: int = 0
+    difference: Decimal = Decimal(0)
+
+
+def choices(report: dict[str, Any]) -> list[Choice]:
+    """The options of the law that this report was made with: those that would change a claim here first."""
+    found = {}
+    for option, choice in (report.get("options") or {}).items():
+        known = options.meaning(option, choice)
+        if known:
+            about, used = Words(known.about_vi, known.about_en), Words(known.choice_vi, known.choice_en)
+            found[option] = Choice(option, about, used, known.is_default, known.told)
+        else:
+            found[option] = Choice(option, Words(option, option), Words(choice, choice), True, False)
+    others: dict[tuple[str, str], Other] = {}
+    for claim in report["claims"]:
+        for instead in claim.get("what_if", ()):
+            key = (instead["option"], instead["choice"])
+            other = others.setdefault(key, Other(_choice(*key)))
+            other.claims += 1
+            other.difference += Decimal(instead["approved"]) - Decimal(claim["approved"])
+    for (option, _), other in others.items():
+        if option in found:
+            found[option].others.append(other)
+    return sorted(found.values(), key=lambda choice: (not choice.others, choice.is_default))
+
+
+def _choice(option: str, choice: str) -> Words:
+    known = options.meaning(option, choice)
+    return Words(known.choice_vi, known.choice_en) if known else Words(choice, choice)

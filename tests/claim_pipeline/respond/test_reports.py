@@ -122,6 +122,53 @@ def test_every_claim_is_listed_with_its_outcome_and_amounts(shown):
     assert "chưa ký số" in rows[0][7]
 
 
+def chosen(report: dict) -> dict:
+    """The report made with one option of the contract, and two claims that another choice would change."""
+    first, second = report["claims"][:2]
+    first["what_if"] = [{"option": "exemption_crossing", "choice": "B", "approved": "1250100.50"}]
+    second["what_if"] = [
+        {"option": "exemption_crossing", "choice": "B", "approved": "400480.40"},
+        {"option": "retest_after_refusal", "choice": "yes", "approved": "300000.00"},
+    ]
+    defaults = {"exemption_crossing": "A", "retest_after_refusal": "no", "of_a_newer_version": "x"}
+    return report | {"options": defaults | {"small_visit_day": "NGAY_RA"}}
+
+
+def test_the_page_says_how_open_points_of_the_law_were_read_and_what_else_would_change(appraised):
+    table = having(html.document_fromstring(respond.render_html(chosen(appraised))), "choices")[0]
+    rows = [[words(cell) for cell in row.xpath("./td")] for row in table.xpath(".//tbody/tr")]
+    assert [code.text for code in table.xpath(".//td/code")] == [
+        "exemption_crossing", "retest_after_refusal", "small_visit_day", "of_a_newer_version",
+    ]  # fmt: skip
+    assert rows[0][1].startswith("dòng vượt ngưỡng vẫn cùng chi trả")
+    assert rows[0][2].startswith("người bệnh trả đúng phần còn lại")
+    assert "2 hồ sơ" in rows[0][2]
+    assert rows[0][2].endswith("+40.100,50 đ")  # 100,50 + 40.000
+    assert rows[1][2].endswith("-60.480,40 đ")  # without the cut that was made: 360.480,40 approved
+    assert "theo hợp đồng" in rows[2][1]
+    assert (rows[2][2][:10], rows[3][1]) == ("không tính", "x")
+    quiet = appraised | {"options": {"exemption_crossing": "A", "retest_after_refusal": "yes"}}
+    for one in quiet["claims"]:
+        one.pop("what_if", None)
+    table = having(html.document_fromstring(respond.render_html(quiet)), "choices")[0]
+    assert [words(row.xpath("./td[3]/span[@lang='vi']")[0]) for row in table.xpath(".//tbody/tr")] == [
+        "không tính", "không hồ sơ nào",
+    ]  # fmt: skip
+    assert not having(html.document_fromstring(respond.render_html(appraised)), "choices")
+
+
+def test_the_workbook_says_the_same_of_open_points(appraised, tmp_path):
+    respond.render_xlsx(chosen(appraised), tmp_path / "report.xlsx")
+    sheet = openpyxl.load_workbook(tmp_path / "report.xlsx")["Cách hiểu luật"]
+    rows = list(sheet.iter_rows(min_row=2, values_only=True))
+    assert [(row[0], row[5], row[8], row[9]) for row in rows] == [
+        ("exemption_crossing", None, 2, 40100.5),
+        ("retest_after_refusal", None, 1, -60480.4),
+        ("small_visit_day", "x", None, None),
+        ("of_a_newer_version", None, None, None),
+    ]
+
+
 def test_rules_that_did_not_run_are_named_with_what_they_need(shown):
     assert "cards.csv: CARD-002, CARD-012" in words(shown)
 
