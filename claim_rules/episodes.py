@@ -172,8 +172,13 @@ def _minutes(text: pd.Series) -> pd.Series:
     return (time - pd.Timestamp("2000-01-01")) / pd.Timedelta(minutes=1)
 
 
+def recalls(visits: pd.DataFrame) -> pd.Series:
+    """Visits that take an earlier claim back, by MA_DOITUONG_KCB (bool)."""
+    return visits["MA_DOITUONG_KCB"].isin(law.load("repeats")["recalled"])
+
+
 def _pairs(visits: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFrame:
-    recalled = visits.index[visits["MA_DOITUONG_KCB"].isin(law.load("repeats")["recalled"])]
+    recalled = visits.index[recalls(visits)]
     keys = keys[keys["id"].isin(visits.index) & ~keys["id"].isin(recalled)]
     stands = visits["stands"]
     borne = keys.groupby("key")["id"].transform("size")

@@ -78,6 +78,11 @@ def fits(case: Case, row: dict[str, Any], place: pd.DataFrame, *, unknown: bool)
     return out
 
 
+def _by_tier(case: Case) -> pd.Series:
+    """Visits of the time in which the former tier of the facility alone counted (bool)."""
+    return case.visits["day_out"] <= str(law.load("facility_routes")["tiers_until"]).replace("-", "")
+
+
 def self_referral(case: Case) -> pd.DataFrame:
     """What a visit has that came by itself: code ("" where no row fits), factor (Int64 percent, NA where the law gives
     none), full (bool). Index of visits; needs facilities.csv."""
@@ -90,7 +95,7 @@ def _self_referral(case: Case) -> pd.DataFrame:
     place = facilities(case)
     visits = case.visits
     code = pd.Series("", index=visits.index, dtype="str")
-    old = visits["day_out"] <= str(rules["tiers_until"]).replace("-", "")
+    old = _by_tier(case)
     if not old.all():
         for name in rules["self_referred"]:
             code = code.mask((code == "") & ~old & fits(case, rows[name], place, unknown=False), name)
@@ -109,7 +114,7 @@ def recoded(rule: str, case: Case, where: pd.Series, observed: pd.Series | str, 
     """A finding for the visits where `where` is true, whose lines get the rate of a self-referred visit.
 
     Where no code fits (a basic facility of 70 points) the claim is referred; without facilities.csv, or of a facility
-    that it does not know, nothing is corrected.
+    whose level it does not say (for visits until the end of the tiers: whose former tier), nothing is corrected.
     """
     if missing(case.reference, FACILITIES) or not where.any():
         return Ruling(claim_findings(rule, case.visits, where, field=field, observed=observed))
@@ -121,7 +126,7 @@ def recoded(rule: str, case: Case, where: pd.Series, observed: pd.Series | str, 
     rate = benefit.rates_at_factor(case.expected.base, factor, lines["claim"].map(target["full"]))
     lower = mine & case.present["MUC_HUONG"] & (rate < lines["MUC_HUONG"]).fillna(False).astype("bool")
     place = facilities(case)
-    known = (place["level"] != "") | (place["former"] != "")
+    known = place["former"].where(_by_tier(case), place["level"]) != ""
     asked = case.visits.index[where & known & target["factor"].isna()]
     referrals = pd.DataFrame({"claim": asked, "reason": benefit.ROUTE_NO_FACTOR})
     return Ruling(found, corrections(rule, lines, lower, "MUC_HUONG", rate), referrals)

@@ -22,6 +22,7 @@ from claim_rules.benefit.amounts import (
     supported,
     supported_amount,
 )
+from claim_rules.benefit.card_groups import holds_group
 from claim_rules.benefit.rates import (
     FULL,
     RATE_ROUNDING,
@@ -52,6 +53,7 @@ __all__ = [
     "expected_rates",
     "fill_amounts",
     "full_price_amount",
+    "holds_group",
     "hospital_amounts",
     "in_scope_amount",
     "of_forces",

@@ -7,6 +7,7 @@ import pandas as pd
 
 from claim_rules import law, money, options
 from claim_rules.benefit import supplies
+from claim_rules.benefit.card_groups import holds_group
 from claim_rules.benefit.rates import FULL, expected_rates
 from claim_rules.frames import ClaimTables, stripped
 from claim_rules.lines import CLAIM_NUMBERS, LINE_NUMBERS, LINE_TABLES, ClaimLines, build
@@ -93,8 +94,7 @@ def covered(claims: ClaimLines) -> pd.Series:
 
 def of_forces(visits: pd.DataFrame) -> pd.Series:
     """Visits with a card of army, police or cipher staff, for whom more than the list is paid (bool)."""
-    groups = "|".join(law.load("card_rates")["out_of_list_groups"]["codes"])
-    return visits["MA_THE_BHYT"].str.contains(rf"(?:^|;)\s*(?:{groups})", regex=True)
+    return holds_group(visits, law.load("card_rates")["out_of_list_groups"]["codes"])
 
 
 def supply_lines(lines: pd.DataFrame) -> pd.Series:

@@ -10,9 +10,9 @@ import pandas as pd
 
 from claim_rules import law, options
 from claim_rules.lines import ClaimLines
+from claim_rules.reference import OPEN_END
 
 FULL = 10000  # 100 %
-OPEN = "99999999"
 ROUTE_UNKNOWN = "route-unknown"
 ROUTE_NO_FACTOR = "route-without-factor"
 ROUTE_PARENT_CASE = "route-of-another-case"
@@ -141,10 +141,10 @@ def several_cards(held: pd.DataFrame, register: pd.DataFrame | None = None) -> p
     """Of `cards` those of visits with more than one, with the periods for which each holds: by the card register, where
     that knows the card (one row for each of its periods), else as claimed.
 
-    Beside the columns of `cards`: blocked_from (yyyymmdd, OPEN where the register does not say that the card was
+    Beside the columns of `cards`: blocked_from (yyyymmdd, OPEN_END where the register does not say that the card was
     revoked, reduced or suspended).
     """
-    several = held[held["claim"].duplicated(keep=False)].assign(blocked_from=OPEN)
+    several = held[held["claim"].duplicated(keep=False)].assign(blocked_from=OPEN_END)
     if several.empty or register is None or not set(REGISTER) <= set(register.columns):
         return several
     number = register["MA_THE_BHYT"].fillna("").str.strip()
@@ -152,7 +152,7 @@ def several_cards(held: pd.DataFrame, register: pd.DataFrame | None = None) -> p
     names = [name for name in (*REGISTER, "TRANG_THAI", "TRANG_THAI_TU") if name in mine.columns]
     rows = pd.DataFrame({name: mine[name].fillna("").str.strip().array for name in names})
     rows = rows.rename(columns={"MA_THE_BHYT": "card", "GT_THE_TU": "valid_from", "GT_THE_DEN": "valid_to"})
-    rows["blocked_from"] = OPEN
+    rows["blocked_from"] = OPEN_END
     if {"TRANG_THAI", "TRANG_THAI_TU"} <= set(rows.columns):
         blocked = rows["TRANG_THAI"].str.lower().isin(law.load("card_status")["blocked"])
         since = rows["TRANG_THAI_TU"].where(rows["TRANG_THAI_TU"] != "", rows["valid_from"])

@@ -1,11 +1,11 @@
-"""What a package of supplies is paid at most: 45 months of the base salary, and the second stent (step 9)."""
+"""What a package of supplies is paid at most: 45 months of the base salary (step 9)."""
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
-from claim_rules import law, options
+from claim_rules import law
+from claim_rules.benefit.card_groups import holds_group
 from claim_rules.lines import ClaimLines
 
 
@@ -31,14 +31,15 @@ def cap(days: pd.Series) -> pd.Series:
 def capped(claims: ClaimLines, in_scope: pd.Series) -> pd.Series:
     """In-scope amounts (mode A) or payments (mode B) with each package cut to its cap pro rata (int64 by line).
 
-    in_scope: int64 by line. Shares are rounded down to 1/100 đồng and what is left over goes to the first lines, so
-    that a package adds up to its cap. Card groups of law/supply_cap.yaml are exempt.
+    in_scope: int64 by line. Shares are rounded to 1/100 đồng and the last line takes the rounding, so that a package
+    adds up to its cap; what would make that line negative or more than it was goes to the one before it. Visits with a
+    card of the groups of law/supply_cap.yaml are exempt.
     """
     number = packages(claims)
     inside = number.notna()
-    exempt = tuple(law.load("supply_cap")["exempt_groups"]["codes"])
-    if exempt and inside.any():
-        inside &= ~claims.visit("MA_THE_BHYT").str.startswith(exempt)
+    if inside.any():
+        exempt = holds_group(claims.visits, law.load("supply_cap")["exempt_groups"]["codes"])
+        inside &= ~claims.lines["claim"].map(exempt).astype("bool")
     if not inside.any():
         return in_scope
     mine = pd.DataFrame({"package": number[inside], "amount": in_scope[inside]})
@@ -47,20 +48,24 @@ def capped(claims: ClaimLines, in_scope: pd.Series) -> pd.Series:
     over = mine[(mine["whole"] > mine["cap"]).fillna(False).astype("bool")].astype("int64")
     if over.empty:
         return in_scope
-    # Python's integers: the product of two amounts does not always fit 64 bits, and such packages are few
-    parts = zip(over["amount"].tolist(), over["cap"].tolist(), over["whole"].tolist(), strict=True)
-    share = pd.Series([amount * most // whole for amount, most, whole in parts], index=over.index, dtype="int64")
-    left = over["cap"] - share.groupby(over["package"]).transform("sum")
-    share += (over.groupby("package").cumcount() < left).astype("int64")
+    paid: dict[int, int] = {}  # by label of the line
+    for _, package in over.groupby("package"):  # such packages are few
+        paid.update(zip(package.index, shares(package["amount"].tolist(), int(package["cap"].iloc[0])), strict=True))
+    share = pd.Series(paid, dtype="int64")
     return in_scope.where(~in_scope.index.isin(share.index), share.reindex(in_scope.index, fill_value=0)).astype(
         "int64"
     )
 
 
-def stent_share(rank: pd.Series, chosen: options.Options | None = None) -> pd.Series:
-    """Percent of the price that counts for the n-th stent of one intervention (int64; the first is 0), and whether it
-    stays in the package: option second_stent."""
-    if options.resolve(chosen)["second_stent"] == "as-package":
-        return pd.Series(100, index=rank.index)
-    shares = [*law.load("second_stent")["percent"], 0]
-    return pd.Series(np.array(shares)[np.minimum(rank.to_numpy(), len(shares) - 1)], index=rank.index)
+def shares(amounts: list[int], most: int) -> list[int]:
+    """`most` divided pro rata to the amounts, whose sum is greater; the last takes the rounding (rule PRICE-013)."""
+    whole = sum(amounts)
+    # Python's integers: the product of two amounts does not always fit 64 bits
+    out = [(2 * amount * most + whole) // (2 * whole) for amount in amounts]
+    left = most - sum(out)
+    for place in reversed(range(len(out))):
+        lowest, highest = sorted((0, amounts[place]))
+        right = min(max(out[place] + left, lowest), highest)
+        left -= right - out[place]
+        out[place] = right
+    return out

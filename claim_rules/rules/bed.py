@@ -49,7 +49,8 @@ def too_many_bed_days(case: Case) -> Ruling:
         }
     ).dropna()
     stay = stay.loc[times.index]
-    longer = stay["KET_QUA_DTRI"].isin([*rules["died"], *rules["worse"]])
+    longer = stay["KET_QUA_DTRI"].isin([*rules["died"], *rules["taken_home"]])
+    longer |= stay["KET_QUA_DTRI"].isin(rules["worse"]) & stay["MA_LOAI_RV"].isin(rules["worse_left"])
     longer |= (stay["MA_DOITUONG_KCB"] == rules["emergency"]) & stay["MA_LOAI_RV"].isin(rules["transferred"])
     minutes = {name: ((text - pd.Timestamp("2000-01-01")) / _MINUTE).to_numpy() for name, text in times.items()}
     admitted, left = (np.asarray(minutes[name], dtype=np.int64) for name in ("NGAY_VAO_NOI_TRU", "NGAY_RA"))

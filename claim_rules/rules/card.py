@@ -33,6 +33,7 @@ def registered(case: Case, *columns: str) -> pd.DataFrame:
 def _registered(case: Case) -> pd.DataFrame:
     held = case.cards[["claim", "position", "card"]]
     register = case.reference["cards"]
+    register = register.reset_index(drop=True)  # of several loads put together labels may repeat
     number = register["MA_THE_BHYT"].fillna("").str.strip()
     mine = register[number.isin(held["card"])]
     rows = pd.DataFrame({name: mine[name].fillna("").str.strip() for name in mine.columns if name != "MA_THE_BHYT"})

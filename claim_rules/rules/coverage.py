@@ -125,8 +125,7 @@ def not_a_veteran(case: Case) -> pd.DataFrame:
     where = case.text("VET_THUONG_TP") == "1"
     if not where.any():
         return line_findings("BEN-025", lines, where)
-    groups = "|".join(law.load("veterans")["codes"])
-    veteran = case.visits["MA_THE_BHYT"].str.contains(rf"(?:^|;)\s*(?:{groups})", regex=True)
+    veteran = benefit.holds_group(case.visits, law.load("veterans")["codes"])
     where &= ~lines["claim"].map(veteran).astype("bool")
     right = pd.Series(pd.NA, index=lines.index, dtype="Int64")
     lists = ((DRUGS, listed_drug_rates), (SUPPLIES, listed_supply_rates), (SERVICES, listed_service_rates))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from claim_rules import law, routes
+from claim_rules import benefit, law, routes
 from claim_rules.catalogue import CROSS, ROUTE, declare, rule
 from claim_rules.days_off import to_days, working_days
 from claim_rules.engine import APPOINTMENTS, RECALLED, TRANSFERS, Case, claim_findings
+from claim_rules.episodes import recalls
 from claim_rules.findings import ADJUST_AMOUNT, REJECT_CLAIM, WARN, Ruling
 from claim_rules.money import amount_text
 from claim_rules.routes import DISEASE_LISTS, FACILITIES, recoded
@@ -15,7 +16,7 @@ from claim_rules.rules.rate import APPRAISAL, RATES
 
 CODE = "MA_DOITUONG_KCB"
 BASIS = f"{RATES}; Quyết định 3276/QĐ-BYT; {APPRAISAL}"
-OWN, INITIAL, TRANSFER, APPOINTMENT, RECALL = "1.1", "1.2", "1.3", "1.5", "8"
+OWN, INITIAL, TRANSFER, APPOINTMENT = "1.1", "1.2", "1.3", "1.5"
 OTHER_CASES = ("7", "7.1", "7.2", "7.3", "7.4", "8", "9", "10")
 """Codes of drugs collected, recalls and the uninsured: what the facility is does not matter to them."""
 
@@ -261,12 +262,12 @@ def higher_code(case: Case) -> pd.DataFrame:
 )
 def hard_area(case: Case) -> Ruling:
     """Code 3.6 without: inpatient at specialised level, of an ethnic minority or with a poor card, and MA_KHUVUC K1 to
-    K3; a card of island communes is enough. Which communes are islands stands in no file, so the card tells."""
+    K3; a card of island communes is enough. Which communes are islands stands in no file, so the card tells: of several
+    cards any one."""
     rules = law.load("facility_routes")["hard_area"]
     visits = case.visits
-    card = visits["MA_THE_BHYT"]
     minority = ~visits["MA_DANTOC"].isin(["", rules["majority"]])
-    poor = card.str.startswith(tuple(rules["poor_groups"]))
+    poor = benefit.holds_group(visits, rules["poor_groups"])
     where = visits[CODE] == rules["code"]
     if not where.any():
         return Ruling(claim_findings("BEN-020", visits, where))
@@ -276,7 +277,7 @@ def hard_area(case: Case) -> Ruling:
         & place["level"].isin(["specialised", ""])
         & (minority | poor)
         & visits["MA_KHUVUC"].isin(rules["areas"])
-    ) | card.str.startswith(tuple(rules["island_groups"]))
+    ) | benefit.holds_group(visits, rules["island_groups"])
     return recoded("BEN-020", case, where & ~granted, visits[CODE], CODE)
 
 
@@ -302,9 +303,9 @@ def recall(case: Case) -> pd.DataFrame:
     """
     visits = case.visits
     known = case.history[RECALLED].drop_duplicates("claim").set_index("claim")["approved"]
-    where = visits[CODE] == RECALL
+    where = recalls(visits)
     expected = pd.Series("", index=visits.index, dtype="str")
     sign = -1 if case.options["recall_sign"] == "negative" else 1
     for claim in visits.index[where]:
         expected[claim] = amount_text(sign * int(known[claim])) if claim in known.index else "0.00"
-    return claim_findings("BEN-022", visits, where, field=CODE, observed=RECALL, expected=expected)
+    return claim_findings("BEN-022", visits, where, field=CODE, observed=visits[CODE], expected=expected)

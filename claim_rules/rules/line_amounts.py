@@ -7,12 +7,12 @@ import pandas as pd
 from claim_rules import benefit, law, money
 from claim_rules.catalogue import SPLIT, TOTALS, rule
 from claim_rules.engine import PAYMENT_METHODS, Case, claim_findings, line_findings
+from claim_rules.episodes import recalls
 from claim_rules.findings import ADJUST_AMOUNT, REJECT_CLAIM, REJECT_LINE, WARN
 from claim_rules.rules.arithmetic import BASIS, amounts, claim_tolerance, line_tolerance, stated, wrong_amount
 from claim_rules.rules.exemption import crossing_share
 
 PARTS = ("T_NGUONKHAC_NSNN", "T_NGUONKHAC_VTNN", "T_NGUONKHAC_VTTN", "T_NGUONKHAC_CL")
-RECALL = "8"
 
 
 @rule(
@@ -144,7 +144,7 @@ def impossible_totals(case: Case) -> pd.DataFrame:
         ("T_TONGCHI_BH", in_scope, (in_scope - whole > tolerance) & ~justified, whole),
         ("T_TONGCHI_BV", whole, (whole == 0) & (case.claims.sums("THANH_TIEN_BV") > tolerance), "> 0"),
     )
-    recalled = (visits["MA_DOITUONG_KCB"] == RECALL) & (case.options["recall_sign"] == "negative")
+    recalled = recalls(visits) & (case.options["recall_sign"] == "negative")
     found = pd.Series(False, index=visits.index)
     field, observed, bound = (pd.Series("", index=visits.index, dtype="str") for _ in range(3))
     for name, value, test, limit in tests:

@@ -9,6 +9,7 @@ from claim_rules.catalogue import CATALOGUE, rule
 from claim_rules.dictionary import DECISIONS
 from claim_rules.engine import Case
 from claim_rules.findings import WARN, findings
+from claim_rules.frames import stripped
 from claim_rules.reference import PRICES, SAME_ITEM, listed_price, missing, overlaps, rows_on
 
 _HOLDS = ("TU_NGAY", "DEN_NGAY")
@@ -59,11 +60,13 @@ def _of(case: Case, name: str) -> list[dict[str, object]]:
     lines = case.lines[(case.lines["table"] == table) & (case.lines["T_BHTT"] > 0) & (case.lines[code] != "")]
     listed = case.reference[name]
     # the rows of the delivery's own codes: of a long list the rest is not looked at
-    near = listed[listed[column].isin(lines[code]) & listed["MA_CSKCB"].isin(case.visits["MA_CSKCB"])]
+    own = stripped(listed[column]).isin(lines[code]) & stripped(listed["MA_CSKCB"]).isin(case.visits["MA_CSKCB"])
+    near = listed[own].reset_index(drop=True)
     if near.empty:
         return []
-    near = near.reset_index(drop=True)
-    pairs = overlaps(near.drop_duplicates(), [key for key in SAME_ITEM[name] if key in near])
+    keys = [key for key in SAME_ITEM[name] if key in near]
+    near = near.assign(**{key: stripped(near[key]) for key in keys})
+    pairs = overlaps(near.drop_duplicates(), keys)
     pairs = pairs[pairs["kind"] == "price"].reset_index(drop=True)
     if pairs.empty:
         return []

@@ -13,7 +13,7 @@ from claim_rules import law
 from claim_rules.benefit.rates import thresholds
 from claim_rules.catalogue import CROSS, declare, rule
 from claim_rules.engine import HISTORY, NEWBORNS, Case, claim_findings, line_findings
-from claim_rules.episodes import Episodes, line_codes, orders, person_keys, standing
+from claim_rules.episodes import Episodes, line_codes, orders, person_keys, recalls, standing
 from claim_rules.findings import REJECT_CLAIM, REJECT_LINE, WARN, findings
 from claim_rules.frames import texts
 
@@ -237,7 +237,7 @@ def device_again(case: Case) -> pd.DataFrame:
     delivery), MA_VAT_TU and MA_HIEU_SP of devices that a claim received before it bears."""
     lines = case.lines[(case.lines["table"] == "XML3") & (case.lines["MA_VAT_TU"] != "")]
     lines = lines[lines["MA_HIEU_SP"].str.fullmatch(law.load("repeats")["serial"])]
-    recalled = case.visits["MA_DOITUONG_KCB"].isin(law.load("repeats")["recalled"])
+    recalled = recalls(case.visits)
     lines = lines[~lines["claim"].isin(case.visits.index[recalled])]
     key = ["MA_VAT_TU", "MA_HIEU_SP"]
     name = lines["claim"].map(case.visits["MA_CSKCB"] + "\n" + case.visits["MA_LK"])

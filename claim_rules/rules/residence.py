@@ -7,6 +7,7 @@ import pandas as pd
 from claim_rules.catalogue import STRUCTURE, rule
 from claim_rules.engine import Case, claim_findings
 from claim_rules.findings import WARN
+from claim_rules.frames import stripped
 from claim_rules.reference import rows_on
 from claim_rules.rules.papers import FORMAT
 
@@ -26,16 +27,18 @@ from claim_rules.rules.papers import FORMAT
 def unknown_residence(case: Case) -> pd.DataFrame:
     """MATINH_CU_TRU is the province of no unit valid on NGAY_VAO; else MAXA_CU_TRU is no commune of that province then.
 
-    The list is administrative_units.csv (one row for each commune and period; since 1 July 2025 of two tiers, before it
-    the commune alone is compared). Empty fields are other rules'; a province of another country's patient is empty.
+    The list is administrative_units.csv: a row for each commune and period, of two tiers since 1 July 2025; a district
+    of the time before is not compared. Of days before its first TU_NGAY the list says nothing: they are not judged.
+    Empty fields are other rules'; a province of another country's patient is empty.
     """
     visits = case.visits
     units = case.reference["administrative_units"]
     wanted = visits[["MATINH_CU_TRU", "MAXA_CU_TRU"]].assign(day=visits["day_in"])
     provinces = rows_on(wanted, units, {"MATINH_CU_TRU": "MA_TINH"})["index"]
     communes = rows_on(wanted, units, {"MATINH_CU_TRU": "MA_TINH", "MAXA_CU_TRU": "MA_XA"})["index"]
-    province = (visits["MATINH_CU_TRU"] != "") & ~visits.index.isin(provinces)
-    known = (visits["MATINH_CU_TRU"] != "") & (visits["MAXA_CU_TRU"] != "")
+    told = visits["day_in"] >= stripped(units["TU_NGAY"]).min() if len(units) else pd.Series(False, index=visits.index)
+    province = told & (visits["MATINH_CU_TRU"] != "") & ~visits.index.isin(provinces)
+    known = told & (visits["MATINH_CU_TRU"] != "") & (visits["MAXA_CU_TRU"] != "")
     commune = known & ~province & ~visits.index.isin(communes)
     field = pd.Series("MATINH_CU_TRU", index=visits.index, dtype="str").where(province, "MAXA_CU_TRU")
     observed = visits["MATINH_CU_TRU"].where(province, visits["MAXA_CU_TRU"])

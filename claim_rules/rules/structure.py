@@ -14,6 +14,7 @@ from claim_rules.reference import missing, rows_on
 FORMAT = "Quyết định 130/QĐ-BYT, 4750/QĐ-BYT, 3176/QĐ-BYT"
 FACILITIES = {"facilities": ("MA_CSKCB", "TU_NGAY", "DEN_NGAY")}
 ENVELOPE = f"{FORMAT}; công văn 3190/BHXH-CNTT, 1245/BHXH-CNTT"
+_DAY = "([0-9]{4})([0-9]{2})([0-9]{2})"
 
 declare(
     "STR-001",
@@ -170,15 +171,16 @@ declare(
     wants=FACILITIES,
     title_vi="Mã cơ sở KCB của hồ sơ khớp cơ sở gửi, còn hiệu lực ngày ra viện",
     title_en="The facility of the claim is the facility that sends, and is in force on the day of discharge",
-    message_vi="{field} = {observed}, khác cơ sở gửi hoặc cơ sở có hiệu lực {expected}.",
-    message_en="{field} = {observed} is not the sending facility, or not one in force: {expected}.",
+    message_vi="{field} = {observed}: hồ sơ không thanh toán được theo mã cơ sở này.",
+    message_en="{field} = {observed}: the claim cannot be settled for this facility.",
     basis=f"{ENVELOPE}; Thông tư 12/2026/TT-BTC Điều 10 khoản 1 điểm e",
 )
 def facility_in_force(case: Case) -> pd.DataFrame:
     """facilities.csv has rows of MA_CSKCB and none is valid on NGAY_RA.
 
-    The reader compares XML1.MA_CSKCB with the envelope's facility. A facility that the register does not have at all is
-    told to the operator and not refused: a register that was never loaded for it says nothing of the claim.
+    The reader compares XML1.MA_CSKCB with the envelope's facility; the detail tells which of the two it is. A facility
+    that the register does not have at all is told to the operator and not refused: a register that was never loaded for
+    it says nothing of the claim.
     """
     visits = case.visits
     where = pd.Series(False, index=visits.index)
@@ -188,8 +190,17 @@ def facility_in_force(case: Case) -> pd.DataFrame:
         asked = visits.loc[known, ["MA_CSKCB"]].assign(day=visits["day_out"])
         valid = rows_on(asked, register, {"MA_CSKCB": "MA_CSKCB"})["index"]
         where = known & ~visits.index.isin(valid) & visits["day_out"].str.fullmatch("[0-9]{8}")
+    day = visits["day_out"]
     return claim_findings(
-        "STR-015", visits, where, field="MA_CSKCB", observed=visits["MA_CSKCB"], expected=visits["day_out"]
+        "STR-015",
+        visits,
+        where,
+        field="MA_CSKCB",
+        observed=visits["MA_CSKCB"],
+        detail_vi="theo danh mục, cơ sở không có hiệu lực vào ngày ra viện "
+        + day.str.replace(_DAY, r"\3/\2/\1", regex=True),
+        detail_en="by the register the facility is not in force on the day of discharge, "
+        + day.str.replace(_DAY, r"\1-\2-\3", regex=True),
     )
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from claim_rules import benefit, law, options, outcome
 from claim_rules.benefit import exemption, stays, supplies
@@ -312,10 +316,25 @@ def test_a_package_adds_up_to_its_cap_whatever_the_shares(make_claims: MakeClaim
     assert sum(map(Decimal, filled["THANH_TIEN_BH"])) == Decimal(EXAMPLES["E1"]["cap"])
 
 
-def test_further_stents() -> None:
-    rank = pd.Series([0, 1, 2, 3])
-    assert supplies.stent_share(rank).tolist() == [100, 50, 0, 0]
-    assert supplies.stent_share(rank, {"second_stent": "as-package"}).tolist() == [100] * 4
+@given(st.lists(st.integers(0, 10**12), min_size=1, max_size=30).filter(sum), st.fractions(0, 1))
+def test_the_last_line_of_a_package_takes_the_rounding(amounts: list[int], part: Fraction) -> None:
+    whole = sum(amounts)
+    most = min(int(whole * part), whole - 1)
+    got = supplies.shares(amounts, most)
+    assert sum(got) == most
+    assert all(0 <= share <= amount for share, amount in zip(got, amounts, strict=True))
+    right = [math.floor(Fraction(amount * most, whole) + Fraction(1, 2)) for amount in amounts]
+    changed = [place for place, pair in enumerate(zip(got, right, strict=True)) if pair[0] != pair[1]]
+    # only from the end, and beyond the last line only where it can take no more
+    for place in changed[:1]:
+        assert all(got[later] in (0, amounts[later]) for later in range(place + 1, len(got)))
+
+
+def test_what_is_left_of_a_cap_is_the_last_lines() -> None:
+    assert supplies.shares([100, 100, 100], 200) == [67, 67, 66]
+    assert supplies.shares([100, 100, 100], 100) == [33, 33, 34]
+    assert supplies.shares([1, 1, 1, 1], 3) == [1, 1, 1, 0]
+    assert supplies.shares([1, 1, 1, 1, 0], 3) == [1, 1, 1, 0, 0]
 
 
 def _minutes(text: str) -> int:

@@ -104,9 +104,10 @@ def amounts(row: Row, forces: bool) -> tuple[Decimal, Decimal]:
 
 
 def capped(head: Row, rows: list[Row], scope: list[Decimal]) -> list[Decimal]:
-    """Packages above 45 salaries get their share of it in whole hundredths, what is left over from the first on."""
+    """Packages above 45 salaries get their share of it, rounded; the last line what the others leave, within 0 and its
+    amount, then the one before it."""
     out = list(scope)
-    if head["MA_THE_BHYT"][:2] in ("CC", "TE", "QN", "CA", "CY"):
+    if any(card.strip()[:2] in ("CC", "TE", "QN", "CA", "CY") for card in head["MA_THE_BHYT"].split(";")):
         return out
     packages: dict[tuple[str, str], list[int]] = {}
     for at, row in enumerate(rows):
@@ -117,9 +118,10 @@ def capped(head: Row, rows: list[Row], scope: list[Decimal]) -> list[Decimal]:
         if whole <= most:
             continue
         for at in places:
-            out[at] = Decimal(int(scope[at] * 100 * most * 100 // (whole * 100))) / 100
-        for at in places[: int((most - sum(out[at] for at in places)) * 100)]:
-            out[at] += Decimal("0.01")
+            out[at] = r2(scope[at] * most / whole)
+        for at in reversed(places):
+            others = sum(out[other] for other in places if other != at)
+            out[at] = max(Decimal(0), min(scope[at], most - others))
     return out
 
 

@@ -36,7 +36,6 @@ STANDING = [
     ("surgery_rates", "same_team", 50, "high"),
     ("surgery_rates", "other_team", 80, "high"),
     ("surgery_rates", "procedure", 80, "high"),
-    ("second_stent", "percent", [100, 50], "medium"),
     ("bed_days", "none_until_minutes", 4 * 60, "medium"),
     ("bed_days", "one_below_minutes", 24 * 60, "medium"),
     ("inpatient", "codes", ["03", "04", "09"], "high"),

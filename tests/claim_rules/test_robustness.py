@@ -110,3 +110,23 @@ def test_a_delivery_without_a_single_readable_claim() -> None:
         result = outcome.fold(tables, appraisal, catalogue.complete(appraisal.findings, tables), signature_reasons=[])
         assert result.claims["outcome"].tolist() == ["rejected"] * len(tables.claims)
         assert appraisal.failed == []
+
+
+def test_a_register_of_cards_whose_labels_repeat() -> None:
+    """Of loads put one under the other: a row is found by its place, not by its label."""
+    numbers = ["XX4000000000000", "GD4272700000001"]
+    cards = pd.DataFrame({"MA_THE_BHYT": numbers, "GT_THE_TU": "20250101", "GT_THE_DEN": "20251231"}, index=[0, 0])
+    appraisal = engine.run(BASE, {"cards": cards.astype("str")})
+    assert appraisal.failed == []
+    assert not appraisal.findings["rule"].str.startswith("CARD").any()
+
+
+def test_what_is_told_of_a_facility_that_is_not_in_force() -> None:
+    listed = {"MA_CSKCB": ["27001"], "TU_NGAY": ["20240101"], "DEN_NGAY": ["20250810"]}
+    appraisal = engine.run(BASE, {"facilities": pd.DataFrame(listed, dtype="str")})
+    told = catalogue.complete(appraisal.findings, BASE).set_index("rule").loc["STR-015"]
+    assert told["expected"] == ""
+    assert told["message_vi"].endswith("Theo danh mục, cơ sở không có hiệu lực vào ngày ra viện 11/08/2025.")
+    assert told["message_en"].endswith(
+        "By the register the facility is not in force on the day of discharge, 2025-08-11."
+    )

@@ -61,8 +61,8 @@ def claims_of(
                 "field": "MA_CSKCB",
                 "observed": facilities[other],
                 "expected": facility,
-                "detail_vi": "MA_CSKCB của hồ sơ khác cơ sở của tệp",
-                "detail_en": "MA_CSKCB of the claim is not the facility of the file",
+                "detail_vi": f"MA_CSKCB của hồ sơ khác cơ sở của tệp ({facility})",
+                "detail_en": f"MA_CSKCB of the claim is not the facility of the file ({facility})",
             }
         )
     )
