@@ -13,7 +13,7 @@ import pandas as pd
 
 from claim_rules import benefit, catalogue, episodes, options
 from claim_rules.contract import Contract
-from claim_rules.findings import REJECT_CLAIM, Ruling, concat, findings, no_corrections, of_columns
+from claim_rules.findings import REJECT_CLAIM, Anew, Ruling, concat, findings, no_corrections, of_columns
 from claim_rules.frames import ClaimTables, stripped
 from claim_rules.lines import LINE_TABLES, ClaimLines, build
 from claim_rules.reference import Reference, missing
@@ -128,7 +128,7 @@ class Case:
         return benefit.cards(self.visits)
 
 
-WHAT_IF = ["claim", "option", "choice", "more"]
+WHAT_IF = ["claim", "option", "choice", "more", "line_index"]
 
 
 @dataclass
@@ -138,7 +138,7 @@ class Appraisal:
     findings: raw findings, those given and those of the rules. referrals: frame (claim int64, reason str).
     claims: numbers of all claims that could be read. rules_run: ids; skipped: [{"rule", "needs"}];
     failed: [{"rule", "error"}] (rules that raised: an operator must look, their claims are referred). corrections,
-    what_if: see claim_rules.findings.Ruling. contract: the terms under which they ran.
+    what_if, anew (by rule): see claim_rules.findings.Ruling. contract: the terms under which they ran.
     """
 
     findings: pd.DataFrame
@@ -150,6 +150,7 @@ class Appraisal:
     corrections: pd.DataFrame = field(default_factory=no_corrections)
     what_if: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=WHAT_IF))
     contract: Contract = field(default_factory=Contract)
+    anew: dict[str, Anew] = field(default_factory=dict)
 
 
 Column = pd.Series | Callable[[pd.Index], pd.Series] | str
@@ -226,6 +227,7 @@ def run(
     found = [before[~before["rule"].isin(terms.off)]]
     corrections: list[pd.DataFrame] = []
     what_if: list[pd.DataFrame] = []
+    anew: dict[str, Anew] = {}
     referrals: list[pd.DataFrame] = []
     rules_run: list[str] = []
     skipped: list[dict[str, str]] = []
@@ -310,6 +312,8 @@ def run(
         found.append(ruling.findings)
         if len(ruling.corrections):
             corrections.append(ruling.corrections)
+        if ruling.anew is not None:
+            anew[entry.id] = ruling.anew
         if ruling.referrals is not None:
             referrals.append(ruling.referrals)
         if ruling.what_if is not None:
@@ -334,6 +338,7 @@ def run(
         pd.concat([no_corrections(), *corrections], ignore_index=True),
         pd.concat(what_if, ignore_index=True) if what_if else pd.DataFrame(columns=WHAT_IF),
         terms,
+        anew,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -21,6 +21,9 @@ CLAIM = "CLAIM"
 
 LINE_CAP = "LINE"
 """As `correct_field` of a line: its correct_value is the most that the fund may pay of it."""
+
+MORE = "MORE"
+"""As `correct_field` of a line: its correct_value is what the fund may pay above the share of its rate."""
 
 FINDING_COLUMNS = {
     "claim": "Int64",  # position of the claim in the delivery; NA: a finding of the delivery as a whole
@@ -116,16 +119,24 @@ def no_corrections() -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series([], dtype=pandas_dtype(dtype)) for name, dtype in CORRECTION_COLUMNS.items()})
 
 
+Anew = Callable[[pd.DataFrame], pd.DataFrame]
+"""Makes a rule's corrections (CORRECTION_COLUMNS) from what all other corrections leave of the lines: in_scope
+(THANH_TIEN_BH) and fund (T_BHTT), int64 1/100 đồng, 0 on refused lines, and refused (bool); index = that of the lines."""
+
+
 @dataclass
 class Ruling:
     """What a rule says beyond findings.
 
-    corrections: frame of CORRECTION_COLUMNS, which count with the rule's adjust_amount finding of the same claim.
-    referrals: frame (claim, reason): a person must look. what_if: frame (claim, option, choice, more): what another
-    choice of claim_rules.options would add to the approved amount of a claim, 1/100 đồng.
+    corrections: frame of CORRECTION_COLUMNS, which count with the rule's adjust_amount finding of the same claim. anew:
+    for a limit that lines share: makes those that count in their place once all other rules have said what is refused;
+    `corrections` then tell what the rule would cut alone. referrals: frame (claim, reason): a person must look.
+    what_if: frame (claim, option, choice, more, line_index): what another choice of claim_rules.options would add to
+    the approved amount of a claim by one of its lines, 1/100 đồng.
     """
 
     findings: pd.DataFrame
     corrections: pd.DataFrame = field(default_factory=no_corrections)
     referrals: pd.DataFrame | None = None
     what_if: pd.DataFrame | None = None
+    anew: Anew | None = None

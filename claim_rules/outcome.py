@@ -10,7 +10,7 @@ import pandas as pd
 
 from claim_rules import benefit, catalogue, dictionary, money, options
 from claim_rules.engine import Appraisal, as_json
-from claim_rules.findings import ADJUST_AMOUNT, CLAIM, LINE_CAP, REJECT_CLAIM, REJECT_LINE
+from claim_rules.findings import ADJUST_AMOUNT, CLAIM, LINE_CAP, MORE, REJECT_CLAIM, REJECT_LINE
 from claim_rules.frames import ClaimTables, claims_with
 from claim_rules.lines import LINE_TABLES, ClaimLines
 
@@ -20,7 +20,7 @@ OUTCOMES = (ACCEPTED, ADJUSTED, REJECTED, REFERRED)
 PRICED = ("SO_LUONG", "DON_GIA_BH", "TYLE_TT_DV", "TYLE_TT_BH")
 """Line values from which THANH_TIEN_BH is computed; a corrected one makes it be computed anew."""
 
-CORRECTABLE = (*PRICED, "THANH_TIEN_BV", "THANH_TIEN_BH", "MUC_HUONG", "T_NGUONKHAC", "T_BHTT", LINE_CAP)
+CORRECTABLE = (*PRICED, "THANH_TIEN_BV", "THANH_TIEN_BH", "MUC_HUONG", "T_NGUONKHAC", "T_BHTT", LINE_CAP, MORE)
 """What a finding may correct (`correct_field`). With T_BHTT only the split is computed anew."""
 
 
@@ -28,8 +28,8 @@ CORRECTABLE = (*PRICED, "THANH_TIEN_BV", "THANH_TIEN_BH", "MUC_HUONG", "T_NGUONK
 class Outcome:
     """lines: claim, table, row, line, requested, approved, refused. claims: claim, MA_LK, outcome, paperless,
     paperless_reasons, referral_reasons (JSON lists as text), requested, approved, refused. findings: those given,
-    with amount_refused (what each would cut alone). what_if: claim, option, choice, approved: what would be approved by
-    another choice of claim_rules.options. Amounts int64, 1/100 đồng."""
+    with amount_refused (what each would cut alone). what_if: claim, option, choice, approved, due_back: what would be
+    approved by another choice of claim_rules.options, and what the patient would get back. Amounts int64, 1/100 đồng."""
 
     lines: pd.DataFrame
     claims: pd.DataFrame
@@ -61,6 +61,10 @@ def allowed_amounts(
             lines[name] = np.minimum(lines[name], lowest[name].fillna(lines[name]).astype("int64"))
     if rate is not None:
         lines["MUC_HUONG"] = rate.loc[lines.index]
+    other = lines["T_NGUONKHAC"]
+    if "T_NGUONKHAC" in lowest:
+        other = lowest["T_NGUONKHAC"].fillna(other).astype("int64")
+        lines["T_NGUONKHAC"] = other
     in_scope = claimed
     repriced = lowest.reindex(columns=list(PRICED)).notna().any(axis=1)
     if repriced.any():
@@ -74,10 +78,9 @@ def allowed_amounts(
     whole = lines["THANH_TIEN_BV"]
     if "THANH_TIEN_BV" in lowest:
         whole = lowest["THANH_TIEN_BV"].fillna(whole).astype("int64")
-    other = lines["T_NGUONKHAC"]
-    if "T_NGUONKHAC" in lowest:
-        other = lowest["T_NGUONKHAC"].fillna(other).astype("int64")
     share = benefit.split(whole, in_scope.astype("int64"), lines["MUC_HUONG"], other)["T_BHTT"].clip(lower=0)
+    if MORE in lowest:
+        share += lowest[MORE].fillna(0).astype("int64")
     if LINE_CAP in lowest:
         most = lowest[LINE_CAP].fillna(share).astype("int64")
         share = share.where(share < most, most)
@@ -144,15 +147,16 @@ def fold(
 
     requested = lines["T_BHTT"].clip(lower=0)
     allowed = requested.copy()
-    adjusts = _corrections(claims, appraisal, found)
+    refused_lines = found.loc[(found["severity"] == REJECT_LINE) & found["line_index"].notna(), "line_index"]
+    refused_index = pd.Index(refused_lines.astype("int64").unique())
+    alone = _corrections(claims, appraisal.corrections, found)
+    adjusts = _with_shared_limits(claims, appraisal, found, alone, refused_index)
     if len(adjusts):
         together = allowed_amounts(claims, adjusts, chosen=appraisal.contract.options)["fund"]
         allowed.loc[together.index] = np.maximum(together, 0)
-    refused_lines = found.loc[(found["severity"] == REJECT_LINE) & found["line_index"].notna(), "line_index"]
-    refused_index = pd.Index(refused_lines.astype("int64").unique())
     allowed.loc[refused_index] = 0
     again = _retested(claims, allowed, adjusts, refused_index, appraisal.contract.options)
-    what_if = _what_if(claims, appraisal, allowed, again)
+    what_if = _what_if(claims, appraisal, allowed, again, refused_index)
     if options.resolve(appraisal.contract.options)["retest_after_refusal"] == "yes":
         allowed.loc[again.index] = again
     refused_claims = set(found.loc[found["severity"] == REJECT_CLAIM, "claim"].dropna().astype("int64"))
@@ -164,19 +168,17 @@ def fold(
         requested=requested, approved=allowed, refused=requested - allowed
     )
     per_claim = _claims(tables, claims, appraisal, per_line, found, refused_claims, list(signature_reasons))
-    found["amount_refused"] = _cuts(claims, found, adjusts, per_line, per_claim, appraisal.contract.options)
-    what_if["approved"] = what_if.pop("more") + what_if["claim"].map(per_claim.set_index("claim")["approved"])
-    what_if = what_if[~what_if["claim"].isin(refused_claims)].astype({"claim": "int64", "approved": "int64"})
+    found["amount_refused"] = _cuts(claims, found, alone, per_line, per_claim, appraisal.contract.options)
+    what_if = _approved_instead(what_if[~what_if["claim"].isin(refused_claims)], per_claim, found)
     return Outcome(per_line.reset_index(drop=True), per_claim, found.drop(columns="line_index"), what_if)
 
 
-def _corrections(claims: ClaimLines, appraisal: Appraisal, found: pd.DataFrame) -> pd.DataFrame:
+def _corrections(claims: ClaimLines, more: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
     """Everything that adjust_amount findings correct in lines: their own line, and what those of a claim correct in
-    its lines (columns rule, claim, line_index, correct_field, correct_value)."""
+    its lines (more: CORRECTION_COLUMNS). Columns rule, claim, line_index, correct_field, correct_value."""
     names = ["rule", "claim", "line_index", "correct_field", "correct_value"]
     adjusts = found[found["severity"] == ADJUST_AMOUNT]
     own = adjusts.loc[adjusts["line_index"].notna() & adjusts["correct_field"].notna(), names]
-    more = appraisal.corrections
     if more.empty:
         return own
     more = more.assign(claim=more["line_index"].map(claims.lines["claim"]).astype("Int64"))
@@ -185,7 +187,29 @@ def _corrections(claims: ClaimLines, appraisal: Appraisal, found: pd.DataFrame) 
     return pd.concat([own, more[names].astype({"line_index": "Int64"})], ignore_index=True)
 
 
-def _what_if(claims: ClaimLines, appraisal: Appraisal, allowed: pd.Series, again: pd.Series) -> pd.DataFrame:
+def _with_shared_limits(
+    claims: ClaimLines, appraisal: Appraisal, found: pd.DataFrame, alone: pd.DataFrame, refused: pd.Index
+) -> pd.DataFrame:
+    """The corrections, those of limits that lines share made from what all others leave (findings.Anew)."""
+    lines = claims.lines
+    if not alone["rule"].isin(list(appraisal.anew)).any():
+        return alone
+    standing = pd.DataFrame({"in_scope": lines["THANH_TIEN_BH"], "fund": lines["T_BHTT"].clip(lower=0)})
+    others = alone[~alone["rule"].isin(list(appraisal.anew))]
+    if len(others):
+        left = allowed_amounts(claims, others, chosen=appraisal.contract.options)
+        standing.loc[left.index, ["in_scope", "fund"]] = left
+    standing["refused"] = lines.index.isin(refused)
+    standing[["in_scope", "fund"]] = standing[["in_scope", "fund"]].mask(standing["refused"], 0).clip(lower=0)
+    told = set(alone["rule"])
+    made = [anew(standing) for rule, anew in appraisal.anew.items() if rule in told]
+    kept = appraisal.corrections[~appraisal.corrections["rule"].isin(list(appraisal.anew))]
+    return _corrections(claims, pd.concat([kept, *made], ignore_index=True), found)
+
+
+def _what_if(
+    claims: ClaimLines, appraisal: Appraisal, allowed: pd.Series, again: pd.Series, refused: pd.Index
+) -> pd.DataFrame:
     """What another choice of an option would add to what is approved of a claim (claim, option, choice, more)."""
     gain = (again - allowed.loc[again.index]).groupby(claims.lines.loc[again.index, "claim"]).sum()
     chosen = options.resolve(appraisal.contract.options)["retest_after_refusal"]
@@ -193,8 +217,25 @@ def _what_if(claims: ClaimLines, appraisal: Appraisal, allowed: pd.Series, again
     retest = pd.DataFrame(
         {"claim": gain.index, "option": "retest_after_refusal", "choice": "yes", "more": gain.to_numpy()}
     )
-    frames = [frame for frame in (retest, appraisal.what_if) if len(frame)]
+    told = appraisal.what_if[~appraisal.what_if["line_index"].isin(refused)]
+    by_rules = told.groupby(["claim", "option", "choice"], sort=False, as_index=False)["more"].sum()
+    frames = [frame for frame in (retest, by_rules) if len(frame)]
     return pd.concat(frames, ignore_index=True) if frames else retest
+
+
+def _approved_instead(what_if: pd.DataFrame, per_claim: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
+    """claim, option, choice, approved (by that choice, never more than requested nor than a finding leaves of the
+    claim) and due_back: what the patient would get back beside, because the fund is not asked for it."""
+    of_claim = per_claim.set_index("claim")
+    requested, approved = (what_if["claim"].map(of_claim[name]) for name in ("requested", "approved"))
+    cap = what_if["claim"].map(_caps_by_claim(found)).astype("Int64").fillna(requested)
+    most = requested.where(requested < cap, cap)
+    instead = approved + what_if["more"]
+    approved_instead = instead.where(instead < most, most).astype("int64")
+    crossing = what_if["option"] == "exemption_crossing"
+    due_back = (what_if["more"] - (approved_instead - approved)).where(crossing, 0).astype("int64")
+    out = what_if[["claim", "option", "choice"]].assign(approved=approved_instead, due_back=due_back)
+    return out[(approved_instead > approved) | (due_back > 0)].astype({"claim": "int64"}).reset_index(drop=True)
 
 
 def _asked_by_header(tables: ClaimTables) -> pd.Series:
@@ -221,9 +262,7 @@ def _claims(
     has_lines = position.isin(sums.index)
     requested = position.map(sums["requested"]).where(has_lines, position.map(header)).fillna(0).astype("int64")
     approved = position.map(sums["approved"]).fillna(0).astype("int64")
-    caps = _caps(found)
-    most = caps.groupby(found.loc[caps.index, "claim"].astype("int64")).min()
-    cap = position.map(most).astype("Int64").fillna(approved).astype("int64")
+    cap = position.map(_caps_by_claim(found)).astype("Int64").fillna(approved).astype("int64")
     approved = approved.where(approved <= cap, cap)
     approved = approved.mask(position.isin(refused_claims), 0)
     out["requested"], out["approved"], out["refused"] = requested, approved, requested - approved
@@ -307,3 +346,9 @@ def _caps(found: pd.DataFrame) -> pd.Series:
     """The most that a finding leaves of its claim (int64, index of the findings that do so)."""
     adjusts = (found["severity"] == ADJUST_AMOUNT) & found["claim"].notna()
     return found.loc[adjusts & (found["correct_field"] == CLAIM), "correct_value"].astype("int64").clip(lower=0)
+
+
+def _caps_by_claim(found: pd.DataFrame) -> pd.Series:
+    """The most that findings leave of each claim that has one (int64, by claim)."""
+    caps = _caps(found)
+    return caps.groupby(found.loc[caps.index, "claim"].astype("int64")).min()

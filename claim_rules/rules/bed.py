@@ -29,7 +29,8 @@ _MINUTE = pd.Timedelta(minutes=1)
 )
 def too_many_bed_days(case: Case) -> Ruling:
     """Bed lines (MA_NHOM 14 to 16) that the fund pays have more SO_LUONG together than there are days from
-    NGAY_VAO_NOI_TRU to NGAY_RA by law/bed_days; the cheapest days beyond are cut.
+    NGAY_VAO_NOI_TRU to NGAY_RA by law/bed_days; the cheapest days beyond are cut. Days of a line that another rule
+    refuses take none from the others.
 
     Beds that are shared (TYLE_TT_DV below 100) are left out of the sum, and a stay without both times is not judged.
     """
@@ -69,9 +70,14 @@ def too_many_bed_days(case: Case) -> Ruling:
         observed=lambda hit: money.text(used.loc[hit], money.PRICE_DECIMALS),
         expected=lambda hit: (allowed.loc[hit] // _UNIT).astype("int64").astype("str"),
     )
-    # the dearest days are kept
-    before = mine.groupby("claim")["SO_LUONG"].cumsum() - mine["SO_LUONG"]
-    rest = (mine["claim"].map(due) - before).clip(lower=0)
-    right = rest.where(rest < mine["SO_LUONG"], mine["SO_LUONG"]).reindex(lines.index).astype("Int64")
-    cut = right.notna() & (right.fillna(0) < lines["SO_LUONG"])
-    return Ruling(found, corrections("BED-001", lines, cut, "SO_LUONG", right))
+    if found.empty:
+        return Ruling(found)
+
+    def cut(beds: pd.DataFrame) -> pd.DataFrame:
+        # the dearest days are kept
+        before = beds.groupby("claim")["SO_LUONG"].cumsum() - beds["SO_LUONG"]
+        rest = (beds["claim"].map(due) - before).clip(lower=0)
+        right = rest.where(rest < beds["SO_LUONG"], beds["SO_LUONG"]).reindex(lines.index).astype("Int64")
+        return corrections("BED-001", lines, right.notna() & (right.fillna(0) < lines["SO_LUONG"]), "SO_LUONG", right)
+
+    return Ruling(found, cut(mine), anew=lambda standing: cut(mine[~standing.loc[mine.index, "refused"]]))

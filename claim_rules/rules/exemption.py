@@ -69,13 +69,17 @@ def _ledger(case: Case) -> pd.DataFrame:
 
 
 def _counted(case: Case) -> pd.Series:
-    """Co-payment of each line that counts towards the six months (int64): of right-route care, by the option."""
+    """Co-payment of each line that counts towards the six months (int64)."""
+    return case.lines["T_BNCCT"].clip(lower=0).where(_counts(case), 0)
+
+
+def _counts(case: Case) -> pd.Series:
+    """Lines whose co-payment counts towards the six months (bool): of right-route care, by the option."""
     lines = case.lines
-    paid = lines["T_BNCCT"].clip(lower=0)
     if case.options["off_route_copayment"] == "counted":
-        return paid
+        return pd.Series(True, index=lines.index)
     factor = benefit.route_factors(case.visits)["factor"].fillna(0) == 100
-    return paid.where(lines["claim"].map(factor).astype("bool"), 0)
+    return lines["claim"].map(factor).astype("bool")
 
 
 @rule(
@@ -165,14 +169,40 @@ def missed_exemption(case: Case) -> Ruling:
     where.loc[enough.index[enough]] = True
     since = late.groupby("claim")["at"].min().reindex(visits.index, fill_value="")
     found = claim_findings("BEN-009", visits, where, field=FIELD, observed=visits[FIELD], expected=since)
+    if case.options["exemption_crossing"] == "B":
+        return Ruling(found)
     crossing = moments[full & ~passed & (moments["through"] * moments["old"] > moments["left"])]
     more = [
         through - exemption.remaining(left, old)
         for through, left, old in crossing[["through", "left", "old"]].itertuples(index=False, name=None)
     ]
-    told = pd.DataFrame({"claim": crossing["claim"], "option": "exemption_crossing", "choice": "B", "more": more})
-    told = told[(told["more"] > 0) & (case.options["exemption_crossing"] == "A")]
-    return Ruling(found, what_if=told)
+    share = _shared(mine, _at(crossing, more), co_payment.loc[mine.index])
+    told = share[share > 0]
+    return Ruling(
+        found,
+        what_if=pd.DataFrame(
+            {
+                "claim": lines.loc[told.index, "claim"],
+                "option": "exemption_crossing",
+                "choice": "B",
+                "more": told,
+                "line_index": told.index,
+            }
+        ),
+    )
+
+
+def _at(moments: pd.DataFrame, values: list[int]) -> pd.Series:
+    """Values by claim and minute (int64)."""
+    return pd.Series(values, index=pd.MultiIndex.from_frame(moments[["claim", "at"]]), dtype="int64")
+
+
+def _shared(mine: pd.DataFrame, at: pd.Series, most: pd.Series) -> pd.Series:
+    """What the lines `mine` get of an amount of their minute (int64): the first ones up to `most` of each."""
+    minute = pd.MultiIndex.from_frame(mine[["claim", "NGAY_YL"]])
+    whole = pd.Series(at.reindex(minute, fill_value=0).to_numpy(), index=mine.index)
+    share = (whole - (most.groupby([mine["claim"], mine["NGAY_YL"]]).cumsum() - most)).clip(lower=0)
+    return share.where(share < most, most)
 
 
 def _moments(case: Case, mine: pd.DataFrame, co_payment: pd.Series) -> pd.DataFrame:
@@ -191,24 +221,25 @@ def _moments(case: Case, mine: pd.DataFrame, co_payment: pd.Series) -> pd.DataFr
 
 
 def crossing_share(case: Case, above: pd.Series) -> pd.Series:
-    """What the fund may pay above its rate on the lines `above` (bool) by variant B of option exemption_crossing.
+    """What the fund may pay above its rate by variant B of option exemption_crossing (int64 of lines, 1/100 đồng).
 
-    Int64 of lines, 1/100 đồng: in the minute in which the year's co-payments pass six months the patient pays just what
-    is left; the first lines of that minute get it, up to their co-payment. 0 by variant A, and where ledger or register
-    are not given.
+    above: by how much each line asks more than its rate gives (int64, below 0 where less). In the minute in which the
+    year's co-payments pass six months the patient pays just what is left; the lines of that minute get the rest as far
+    as they ask for it, the first one first. 0 by variant A, and where ledger or register are not given.
     """
     lines, visits = case.lines, case.visits
     none = pd.Series(0, index=lines.index)
-    if case.options["exemption_crossing"] != "B" or missing(case.reference, NEEDS) or not above.any():
+    if case.options["exemption_crossing"] != "B" or missing(case.reference, NEEDS):
         return none
     five = _five_years(case)
     claims = visits.index[(five != "") & (five <= visits["day_out"])]
-    mine = lines[lines["claim"].isin(set(lines.loc[above, "claim"]) & set(claims)) & (lines["NGAY_YL"] != "")]
+    mine = lines[lines["claim"].isin(set(lines.loc[above > 0, "claim"]) & set(claims)) & (lines["NGAY_YL"] != "")]
     if mine.empty:
         return none
     due = mine["THANH_TIEN_BH"] - money.product(mine["THANH_TIEN_BH"], mine["MUC_HUONG"], divisor=benefit.FULL)
     charged = _counted(case).loc[mine.index]
-    by_law = due.where(charged + (mine["T_BHTT"] > 0) > 0, 0).clip(lower=0)
+    of_fund = (mine["T_BHTT"] > 0) & _counts(case).loc[mine.index]
+    by_law = due.where(of_fund | (charged > 0), 0).clip(lower=0)
     moments = _moments(case, mine, charged)
     law = mine.assign(by_law=by_law).groupby(["claim", "NGAY_YL"])["by_law"].sum()
     moments["by_law"] = law.reindex(pd.MultiIndex.from_frame(moments[["claim", "at"]])).to_numpy()
@@ -222,10 +253,6 @@ def crossing_share(case: Case, above: pd.Series) -> pd.Series:
             index=False, name=None
         )
     ]
-    at = pd.Series(extra, index=pd.MultiIndex.from_frame(moments.loc[crosses, ["claim", "at"]]), dtype="int64")
-    here = mine[pd.MultiIndex.from_frame(mine[["claim", "NGAY_YL"]]).isin(at.index)]
-    whole = pd.Series(at.reindex(pd.MultiIndex.from_frame(here[["claim", "NGAY_YL"]])).to_numpy(), index=here.index)
-    before = by_law.loc[here.index].groupby([here["claim"], here["NGAY_YL"]]).cumsum() - by_law.loc[here.index]
-    share = (whole - before).clip(lower=0)
-    share = share.where(share < by_law.loc[here.index], by_law.loc[here.index])
+    asked = above.loc[mine.index].clip(lower=0)
+    share = _shared(mine, _at(moments[crosses], extra), asked.where(asked < by_law, by_law))
     return share.reindex(lines.index, fill_value=0).astype("int64")

@@ -8,7 +8,7 @@ from claim_rules import benefit, law, money
 from claim_rules.catalogue import SPLIT, TOTALS, rule
 from claim_rules.engine import PAYMENT_METHODS, Case, claim_findings, line_findings
 from claim_rules.episodes import recalls
-from claim_rules.findings import ADJUST_AMOUNT, REJECT_CLAIM, REJECT_LINE, WARN
+from claim_rules.findings import ADJUST_AMOUNT, MORE, REJECT_CLAIM, REJECT_LINE, WARN, Ruling, corrections
 from claim_rules.rules.arithmetic import BASIS, amounts, claim_tolerance, line_tolerance, stated, wrong_amount
 from claim_rules.rules.exemption import crossing_share
 
@@ -70,20 +70,19 @@ def other_sources_range(case: Case) -> pd.DataFrame:
     message_en="T_BHTT = {observed}, by rate and other sources at most {expected}.",
     basis=f"{BASIS}; XML3 trường 30",
 )
-def fund_share(case: Case) -> pd.DataFrame:
+def fund_share(case: Case) -> Ruling:
     """T_BHTT above THANH_TIEN_BH × MUC_HUONG, less what other sources leave of it after self- and co-payment.
 
     By variant B of option exemption_crossing the line with which the year's co-payments pass six months may have more
-    (exemption.crossing_share); what is asked beyond that is cut to the share of the rate, as are lines that another
-    rule corrects.
+    (exemption.crossing_share); a line that another rule alone corrects is split by its rate.
     """
     lines = case.lines
     shares = benefit.split(lines["THANH_TIEN_BV"], lines["THANH_TIEN_BH"], lines["MUC_HUONG"], lines["T_NGUONKHAC"])
     right = shares["T_BHTT"].clip(lower=0)
-    where = stated(case, "T_BHTT", "THANH_TIEN_BH", "MUC_HUONG") & (lines["T_BHTT"] - right > line_tolerance())
-    if case.options["exemption_crossing"] == "B":
-        where &= lines["T_BHTT"] - right - crossing_share(case, where) > line_tolerance()
-    return wrong_amount("SUM-008", case, where, "T_BHTT", right)
+    share = crossing_share(case, lines["T_BHTT"] - right)
+    where = stated(case, "T_BHTT", "THANH_TIEN_BH", "MUC_HUONG") & (lines["T_BHTT"] - right - share > line_tolerance())
+    found = wrong_amount("SUM-008", case, where, "T_BHTT", right + share)
+    return Ruling(found, corrections("SUM-008", lines, share > 0, MORE, share))
 
 
 _PARTS_OF_TOTAL = {

@@ -87,30 +87,45 @@ def package_cap(case: Case) -> Ruling:
     (law/supply_cap): its lines get their shares of the cap. Option supply_cap: A caps THANH_TIEN_BH, B T_BHTT.
 
     Once per claim: the sum of its packages that are above. A package over by no more than the tolerance of its lines
-    passes. No list says which supplies are stents, so further stents are not taken out of the package (second_stent).
+    passes. Cut is what is left of it by all other rules, where that is still above. No list says which supplies are
+    stents, so further stents are not taken out of the package (second_stent).
     """
     lines = case.lines
     package = supplies.packages(case.claims)
     if package.isna().all():
         return Ruling(findings())
     whole = case.options["supply_cap"] == "A"
-    asked = lines["THANH_TIEN_BH" if whole else "T_BHTT"]
-    right = supplies.capped(case.claims, asked)
-    excess = (asked - right).groupby(package)
-    beyond = excess.transform("sum") > line_tolerance() * excess.transform("size")
-    over = beyond.reindex(lines.index, fill_value=False).astype("bool")
+    field = "THANH_TIEN_BH" if whole else "T_BHTT"
+
+    def beyond(asked: pd.Series) -> tuple[pd.Series, pd.Series]:
+        right = supplies.capped(case.claims, asked)
+        excess = (asked - right).groupby(package)
+        above = excess.transform("sum") > line_tolerance() * excess.transform("size")
+        return right, above.reindex(lines.index, fill_value=False).astype("bool")
+
+    def cut(asked: pd.Series) -> pd.DataFrame:
+        right, over = beyond(asked)
+        return corrections("PRICE-013", lines, over, field if whole else LINE_CAP, right)
+
+    right, over = beyond(lines[field])
     claims = case.visits.index
     parts = [
-        values.where(over, 0).groupby(lines["claim"]).sum().reindex(claims, fill_value=0) for values in (asked, right)
+        values.where(over, 0).groupby(lines["claim"]).sum().reindex(claims, fill_value=0)
+        for values in (lines[field], right)
     ]
     found = claim_findings(
         "PRICE-013",
         case.visits,
         parts[0] > parts[1],
         table="XML3",
-        field="THANH_TIEN_BH" if whole else "T_BHTT",
+        field=field,
         observed=amounts(parts[0]),
         expected=amounts(parts[1]),
     )
-    field = "THANH_TIEN_BH" if whole else LINE_CAP
-    return Ruling(found, corrections("PRICE-013", lines, over, field, right))
+    if found.empty:
+        return Ruling(found)
+    return Ruling(
+        found,
+        cut(lines[field]),
+        anew=lambda standing: cut(standing["in_scope" if whole else "fund"].reindex(lines.index)),
+    )

@@ -210,12 +210,13 @@ def _by_claim(frame: pd.DataFrame, rows: list[dict[str, Any]]) -> dict[int, list
 
 
 def _what_if(result: outcome.Outcome) -> dict[int, list[dict[str, str]]]:
-    """What would be approved of a claim by another choice of an option, by claim."""
+    """What would be approved of a claim by another choice of an option, by claim; due_back: what the patient would get
+    back, where that is something."""
     out: dict[int, list[dict[str, str]]] = {}
-    for claim, option, choice, approved in result.what_if[["claim", "option", "choice", "approved"]].itertuples(
-        index=False, name=None
-    ):
-        out.setdefault(claim, []).append({"option": option, "choice": choice, "approved": amount_text(approved)})
+    names = ["claim", "option", "choice", "approved", "due_back"]
+    for claim, option, choice, approved, due in result.what_if[names].itertuples(index=False, name=None):
+        told = {"option": option, "choice": choice, "approved": amount_text(approved)}
+        out.setdefault(claim, []).append(told | ({"due_back": amount_text(due)} if due else {}))
     return out
 
 

@@ -106,7 +106,8 @@ def test_the_worked_visit() -> None:
 
 def test_the_line_that_crosses_six_months() -> None:
     result, appraisal = run("D1")
-    fund = in_dong(int(result.what_if["approved"].iloc[0]) - int(result.claims["approved"].iloc[0]))
+    assert result.what_if["approved"].tolist() == result.claims["requested"].tolist()
+    fund = in_dong(int(result.what_if["due_back"].iloc[0]))
     co_payment = in_dong(int(appraisal.claims.lines["T_BNCCT"].iloc[0]))
     cap = law.parameter("base_salary").at("20250811") * law.parameter("copayment_cap").at("20250811")
     got = {
@@ -121,7 +122,8 @@ def test_the_line_that_crosses_six_months() -> None:
 
 def test_six_months_in_a_year_whose_salary_changed() -> None:
     result, appraisal = run("D2")
-    fund = in_dong(int(result.what_if["approved"].iloc[0]) - int(result.claims["approved"].iloc[0]))
+    assert result.what_if["approved"].tolist() == result.claims["requested"].tolist()
+    fund = in_dong(int(result.what_if["due_back"].iloc[0]))
     paid = Decimal(of("D2")[0].reference["copayments"][0]["T_BNCCT"])
     got = {
         "months": paid / law.parameter("base_salary").at("20260101"),

@@ -42,6 +42,7 @@ _CHOICES = (
     ("Tên\nOption", 22), ("Điểm chưa thống nhất", 44), ("Open point", 44), ("Cách hiểu đã dùng", 44),
     ("Reading used", 44), ("Theo hợp đồng\nOf the contract", 13), ("Cách hiểu khác", 44), ("Another reading", 44),
     ("Số hồ sơ thay đổi\nClaims changed", 13), ("Chênh lệch số tiền chấp nhận\nDifference approved", 18),
+    ("Trả lại người bệnh\nDue back to patients", 18),
 )  # fmt: skip
 
 
@@ -147,9 +148,9 @@ def render(report: dict[str, Any], path: Path) -> None:
 def _choice(choice: view.Choice) -> Iterator[tuple[Any, ...]]:
     named = (choice.option, *choice.about, *choice.used, None if choice.is_default else "x")
     if not choice.others:
-        yield (*named, None, None, 0 if choice.told else None, None)
+        yield (*named, None, None, 0 if choice.told else None, None, None)
     for other in choice.others:
-        yield (*named, *other.choice, other.claims, other.difference)
+        yield (*named, *other.choice, other.claims, other.difference, other.due_back)
 
 
 def _group(number: int, group: view.Group) -> tuple[Any, ...]:

@@ -162,11 +162,12 @@ class Choice:
 
 @dataclass
 class Other:
-    """What another choice of an option would change."""
+    """What another choice of an option would change: what is approved, and what patients would get back beside."""
 
     choice: Words
     claims: int = 0
     difference: Decimal = Decimal(0)
+    due_back: Decimal = Decimal(0)
 
 
 def choices(report: dict[str, Any]) -> list[Choice]:
@@ -186,6 +187,7 @@ def choices(report: dict[str, Any]) -> list[Choice]:
             other = others.setdefault(key, Other(_choice(*key)))
             other.claims += 1
             other.difference += Decimal(instead["approved"]) - Decimal(claim["approved"])
+            other.due_back += Decimal(instead.get("due_back", 0))
     for (option, _), other in others.items():
         if option in found:
             found[option].others.append(other)
