@@ -121,16 +121,16 @@ def no_corrections() -> pd.DataFrame:
 
 Anew = Callable[[pd.DataFrame], pd.DataFrame]
 """Makes a rule's corrections (CORRECTION_COLUMNS) from what all other corrections leave of the lines: in_scope
-(THANH_TIEN_BH) and fund (T_BHTT), int64 1/100 đồng, 0 on refused lines, and refused (bool); index = that of the lines."""
+(THANH_TIEN_BH) and fund (T_BHTT), int64 1/100 đồng, 0 on refused lines, and refused (bool), by line index."""
 
 
 @dataclass
 class Ruling:
     """What a rule says beyond findings.
 
-    corrections: frame of CORRECTION_COLUMNS, which count with the rule's adjust_amount finding of the same claim. anew:
-    for a limit that lines share: makes those that count in their place once all other rules have said what is refused;
-    `corrections` then tell what the rule would cut alone. referrals: frame (claim, reason): a person must look.
+    corrections: frame of CORRECTION_COLUMNS, which count with the rule's adjust_amount finding of the same claim.
+    anew: of a limit that lines share, makes those that count in their place once it is known what all other rules
+    refuse; `corrections` then tell what the rule would cut alone. referrals: frame (claim, reason): a person must look.
     what_if: frame (claim, option, choice, more, line_index): what another choice of claim_rules.options would add to
     the approved amount of a claim by one of its lines, 1/100 đồng.
     """

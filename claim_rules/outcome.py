@@ -28,8 +28,8 @@ CORRECTABLE = (*PRICED, "THANH_TIEN_BV", "THANH_TIEN_BH", "MUC_HUONG", "T_NGUONK
 class Outcome:
     """lines: claim, table, row, line, requested, approved, refused. claims: claim, MA_LK, outcome, paperless,
     paperless_reasons, referral_reasons (JSON lists as text), requested, approved, refused. findings: those given,
-    with amount_refused (what each would cut alone). what_if: claim, option, choice, approved, due_back: what would be
-    approved by another choice of claim_rules.options, and what the patient would get back. Amounts int64, 1/100 đồng."""
+    with amount_refused (what each would cut alone). what_if: claim, option, choice, approved, due_back: what by another
+    choice of claim_rules.options is approved and given back to the patient. Amounts int64, 1/100 đồng."""
 
     lines: pd.DataFrame
     claims: pd.DataFrame
@@ -218,7 +218,7 @@ def _what_if(
         {"claim": gain.index, "option": "retest_after_refusal", "choice": "yes", "more": gain.to_numpy()}
     )
     told = appraisal.what_if[~appraisal.what_if["line_index"].isin(refused)]
-    by_rules = told.groupby(["claim", "option", "choice"], sort=False, as_index=False)["more"].sum()
+    by_rules = told.groupby(["claim", "option", "choice"], sort=False, as_index=False)[["more"]].sum()
     frames = [frame for frame in (retest, by_rules) if len(frame)]
     return pd.concat(frames, ignore_index=True) if frames else retest
 
