@@ -199,10 +199,9 @@ def before_the_card(case: Case) -> pd.DataFrame:
     held = held[held["end"] >= held["claim"].map(case.visits["day_in"])]
     first = held.groupby("claim")["start"].min()
     lines = _asking(case, first.index)
-    start = lines["claim"].map(first).reindex(case.lines.index)
-    where = start.notna() & (start != "") & (case.lines["day"] < start.fillna(""))
+    start = lines["claim"].map(first).reindex(case.lines.index).astype("str").fillna("")
     return line_findings(
-        "CARD-010", case.lines, where, field="NGAY_YL", observed=case.lines["day"], expected=start.astype("str")
+        "CARD-010", case.lines, case.lines["day"] < start, field="NGAY_YL", observed=case.lines["day"], expected=start
     )
 
 
