@@ -93,7 +93,7 @@ def _out(path: Path | None) -> None:
             raise typer.Exit(2)
 
 
-def _received_at(text: str | None) -> datetime | None:
+def _moment(text: str | None, option: str = "--received-at") -> datetime | None:
     if text is None:
         return None
     from claim_pipeline.steps import TIME_ZONE
@@ -102,8 +102,8 @@ def _received_at(text: str | None) -> datetime | None:
         moment = datetime.fromisoformat(text)
     except ValueError:
         _say(
-            "--received-at không đúng dạng ISO 8601, ví dụ 2026-07-15T23:59:00+07:00.",
-            "--received-at is not a time in ISO 8601, such as 2026-07-15T23:59:00+07:00.",
+            f"{option} không đúng dạng ISO 8601, ví dụ 2026-07-15T23:59:00+07:00.",
+            f"{option} is not a time in ISO 8601, such as 2026-07-15T23:59:00+07:00.",
         )
         raise typer.Exit(2) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=TIME_ZONE)
@@ -163,7 +163,7 @@ def check(
     from claim_pipeline import steps
     from claim_pipeline.reference import read_folder, source_hashes
 
-    moment = _received_at(received_at)
+    moment = _moment(received_at)
     _folder(reference)
     worst = 0
     reports: list[str] = []
@@ -325,7 +325,7 @@ def appraise(
         raise typer.Exit(2)
     from claim_pipeline import steps
 
-    moment = _received_at(as_of)
+    moment = _moment(as_of, "--as-of")
     if moment is None:
         raise typer.Exit(2)
     if len(as_of) <= len("2026-07-15"):
@@ -459,7 +459,7 @@ def verify(
     Exit: 0 everything verifies, 1 something does not, 2 a file or the trust anchors cannot be read."""
     from claim_pipeline import signature
 
-    moment = _received_at(received_at)
+    moment = _moment(received_at)
     _files(*files)
     good = True
     try:
@@ -711,7 +711,7 @@ def reference_list(known_at: Annotated[str | None, typer.Option(help=_KNOWN_AT)]
     from claim_pipeline import steps
 
     try:
-        tables = steps.reference_tables(_received_at(known_at))
+        tables = steps.reference_tables(_moment(known_at, "--known-at"))
     except GiamdinhError as error:
         _tell(error)
         raise typer.Exit(2) from None
@@ -736,7 +736,7 @@ def reference_loads(
     from claim_pipeline import respond, steps
 
     try:
-        records = steps.reference_history(name, _received_at(known_at))
+        records = steps.reference_history(name, _moment(known_at, "--known-at"))
     except GiamdinhError as error:
         _tell(error)
         raise typer.Exit(2) from None

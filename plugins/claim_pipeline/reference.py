@@ -39,6 +39,10 @@ DATE_COLUMNS = frozenset(
         "TRANG_THAI_TU", "NGAY", "TU_NGAY_HD", "DEN_NGAY_HD", "HD_TU", "HD_DEN", "NGAYCAP_CCHN",
     }
 )  # fmt: skip
+TIME_COLUMNS = {"card_lookups": frozenset({"THOI_DIEM"})}
+"""File stem -> columns that are yyyymmddHHMM."""
+WIDTHS = {"administrative_units": {"MA_TINH": 2, "MA_XA": 5}}
+"""File stem -> columns of digits -> how many: spreadsheets like to drop leading zeros."""
 FACILITY_COLUMN = "MA_CSKCB"
 REPORTS = "reports"
 UNKNOWN = "unknown"
@@ -50,6 +54,7 @@ _SHEETS = (".xlsx", ".xlsm", ".xls")
 _HEADER_WITHIN = 30  # rows of titles that may stand above the header of an export
 _SHOWN = 2_000  # refused rows and warnings that a report names one by one
 _SHOWN_AS_TEXT = 200
+_NAMES = layouts.KNOWN.union(*(copied.values() for copied in layouts.COPIED.values()))
 _LOOK_LIKE_DATES = r"([0-9]{1,2})[/-]([0-9]{1,2})[/-]([0-9]{4})(?: [0-9:]{4,8})?"
 
 log = logging.getLogger(__name__)
@@ -329,6 +334,16 @@ def _unknown(folder: Path) -> list[Path]:
     ]
 
 
+class _Number(str):
+    """A cell that a spreadsheet holds as a number: it can be read one way only."""
+
+
+class _Moment(str):
+    """A cell that a spreadsheet holds as a day and a time: as text the day (yyyymmdd). minute: yyyymmddHHMM."""
+
+    minute: str
+
+
 def read_file(path: Path) -> pd.DataFrame:
     """One reference file, named as in the contract, as a frame of text columns. Raises ReferenceDataError."""
     return _read(path, path.stem.lower(), Report(path.name, path.stem.lower()), lenient=False)
@@ -373,11 +388,12 @@ def _read(path: Path, stem: str, report: Report, *, lenient: bool) -> pd.DataFra
     report.layout = "contract" if path.stem.lower() == stem and number == 1 else "portal"
     names = _header(path, number, header if report.layout == "contract" else _all_named(header))
     plain = _plain_body(path, number, names, report) if report.layout == "contract" else None
-    frame, numbers = plain or _body(path, names, rows, report, lenient=lenient)
+    exact: dict[str, Any] = {}
+    frame, numbers = plain or _body(path, names, rows, report, exact, lenient=lenient)
     if report.layout == "portal":
         _same_twice(path, number, frame, header)
     frame = _as_contract(frame, stem, path, report)
-    bad = _check(path, frame, numbers, stem, report, lenient=lenient)
+    bad = _check(path, frame, numbers, stem, report, exact, lenient=lenient)
     if report.refused_rows * 2 > report.read_rows:
         place = report.refused[0]
         raise _error(
@@ -391,12 +407,18 @@ def _read(path: Path, stem: str, report: Report, *, lenient: bool) -> pd.DataFra
     return frame
 
 
-def _body(path: Path, names: list[str], rows: Rows, report: Report, *, lenient: bool) -> tuple[pd.DataFrame, Any]:
+def _body(
+    path: Path, names: list[str], rows: Rows, report: Report, exact: dict[str, Any], *, lenient: bool
+) -> tuple[pd.DataFrame, Any]:
     """The rows below a header that have its width, as text, and their numbers in the file (array). A part of the rows
-    is held as Python's text at a time, so that a file of a million rows takes little more than its own size."""
+    is held as Python's text at a time, so that a file of a million rows takes little more than its own size.
+
+    exact: filled here: column of numbers -> which cells a spreadsheet holds as a number (boolean array)."""
     width = len(names)
+    times = TIME_COLUMNS.get(report.table, frozenset())
     parts: list[pa.Table] = []
     numbers: list[Any] = []
+    are_numbers: dict[str, list[Any]] = {name: [] for name in names if name in layouts.NUMBERS}
 
     def usable() -> Iterator[tuple[int, list[str]]]:
         for number, cells in rows:
@@ -421,10 +443,16 @@ def _body(path: Path, names: list[str], rows: Rows, report: Report, *, lenient: 
     good = usable()
     while part := list(islice(good, _ROWS_AT_ONCE)):
         numbers.append(np.array([number for number, _ in part], dtype="int64"))
-        columns = zip(*(cells for _, cells in part), strict=True)
+        columns: list[Iterable[str]] = list(zip(*(cells for _, cells in part), strict=True))
+        for place, name in enumerate(names):
+            if name in are_numbers:
+                are_numbers[name].append(np.array([isinstance(cell, _Number) for cell in columns[place]]))
+            elif name in times:
+                columns[place] = [getattr(cell, "minute", cell) for cell in columns[place]]
         parts.append(pa.table([_composed(pa.array(column, pa.large_string())) for column in columns], names))
     if not parts:
         return pd.DataFrame({name: pd.Series([], dtype="str") for name in names}), np.zeros(0, dtype="int64")
+    exact |= {name: np.concatenate(flags) for name, flags in are_numbers.items()}
     table = pa.concat_tables(parts).combine_chunks()
     return pd.DataFrame({name: pd.Series(table[name].to_pandas(), dtype="str") for name in names}), np.concatenate(
         numbers
@@ -508,7 +536,9 @@ def _header(path: Path, number: int, cells: list[str]) -> list[str]:
             column = str(place + 1)
             raise _error(path.name, number, column, "cột không có tên", "a column without a name")
         if name in names[:place]:
-            raise _error(path.name, number, name, "tên cột bị lặp", "the column name is repeated")
+            # what is no name of a column may be a cell, and that of a person: a file without a header
+            column = name if name in _NAMES else str(place + 1)
+            raise _error(path.name, number, column, "tên cột bị lặp", "the column name is repeated")
     return names
 
 
@@ -570,8 +600,11 @@ def _appendices(frame: pd.DataFrame, path: Path, report: Report) -> None:
             )  # fmt: skip
 
 
-def _check(path: Path, frame: pd.DataFrame, numbers: Any, stem: str, report: Report, *, lenient: bool) -> Any:
-    """Puts dates and numbers into the contract's form; returns which rows cannot be used (boolean array)."""
+def _check(
+    path: Path, frame: pd.DataFrame, numbers: Any, stem: str, report: Report, exact: dict[str, Any], *, lenient: bool
+) -> Any:
+    """Puts dates and numbers into the contract's form; returns which rows cannot be used (boolean array). exact: as
+    `_body`."""
     bad = pd.Series(False, index=frame.index)
 
     def judge(code: str, name: str | None, wrong: pd.Series, vi: str, en: str) -> None:
@@ -605,10 +638,28 @@ def _check(path: Path, frame: pd.DataFrame, numbers: Any, stem: str, report: Rep
                 "the facility code must have 5 characters (keep the leading zero)",
             )  # fmt: skip
         elif name in layouts.NUMBERS:
-            frame[name], unclear = _numbers(frame[name], exported=report.layout != "contract")
+            flags = exact.get(name, np.zeros(len(frame), dtype="bool"))
+            frame[name], unclear, told = _numbers(frame[name], flags, exported=report.layout != "contract")
+            if told:
+                report.warn(
+                    "separators", None, name, f"dấu chấm, phẩy trong {told} ô hiểu được hai cách, đọc theo các ô khác",
+                    f"{told} cells whose separators can be read two ways are read as the others tell",
+                )  # fmt: skip
             judge(
                 "number", name, (frame[name] != "") & ~frame[name].str.fullmatch(r"[0-9]+(\.[0-9]+)?") | unclear,
                 "không phải số, hoặc dấu chấm, phẩy không rõ", "not a number, or its separators can be read two ways",
+            )  # fmt: skip
+        elif name in TIME_COLUMNS.get(stem, ()):
+            frame[name], unreal_time = _minutes(frame[name])
+            judge(
+                "time", name, unreal_time, "thời điểm phải có thật, có giờ và phút: yyyymmddHHMM hoặc dd/mm/yyyy HH:MM",
+                "the time must be real, with hour and minute: yyyymmddHHMM or dd/mm/yyyy HH:MM",
+            )  # fmt: skip
+        elif name in WIDTHS.get(stem, {}):
+            width = WIDTHS[stem][name]
+            judge(
+                "unit", name, (frame[name] != "") & ~frame[name].str.fullmatch(f"[0-9]{{{width}}}"),
+                f"mã phải có {width} chữ số (giữ số 0 ở đầu)", f"the code must have {width} digits (keep the zeros)",
             )  # fmt: skip
         elif name == "MA" and stem == "icd10":
             judge(
@@ -639,21 +690,64 @@ def _dates(text: pd.Series) -> pd.Series:
     return told.fillna(text).astype("str")
 
 
-def _numbers(text: pd.Series, *, exported: bool) -> tuple[pd.Series, pd.Series]:
-    """Numbers without separators of thousands, and which are unclear. Which separator a column uses is told by the
-    numbers in it that can be read one way only; what then still can be read two ways (1,234; in an export, where
-    nobody promised a decimal point, 1.234 too) is unclear."""
+def _minutes(text: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """Moments as yyyymmddHHMM where they can be told, and which are none. Seconds are cut off."""
+    out = text
+    if not text.str.fullmatch("[0-9]{12}").all():
+        clock = r"([0-9]{1,2}):([0-9]{2})(?::[0-5][0-9](?:\.[0-9]+)?)?"
+        day = text.str.extract(rf"^([0-9]{{1,2}})[/-]([0-9]{{1,2}})[/-]([0-9]{{4}})\s+{clock}$")
+        told = day[2] + day[1].str.zfill(2) + day[0].str.zfill(2) + day[3].str.zfill(2) + day[4]
+        iso = text.str.extract(rf"^([0-9]{{4}})-([0-9]{{2}})-([0-9]{{2}})[T ]+{clock}(?:\+07(?::?00)?)?$")
+        iso[3] = iso[3].str.zfill(2)
+        told = told.fillna(iso[0] + iso[1] + iso[2] + iso[3] + iso[4])
+        told = told.fillna(text.str.extract("^([0-9]{12})[0-5][0-9]$")[0])
+        out = told.fillna(text).astype("str")
+    written = out.str.fullmatch("[0-9]{12}")
+    real = pd.to_datetime(out.where(written), format="%Y%m%d%H%M", errors="coerce").notna()
+    return out, ~real
+
+
+_GROUPS = r"[0-9]{1,3}(%s[0-9]{3}){2,}(%s[0-9]+)?|[0-9]{1,3}(%s[0-9]{3})+%s[0-9]+|[0-9]{4,}%s[0-9]+"
+_DECIMALS = r"[0-9]+%s([0-9]{1,2}|[0-9]{4,})|0[0-9]*%s[0-9]{3}"
+
+
+def _numbers(text: pd.Series, exact: Any, *, exported: bool) -> tuple[pd.Series, pd.Series, int]:
+    """Numbers without separators of thousands, which are unclear, and how many are read as the others tell.
+
+    A cell that can be read one way only (1.234,5; 12.5; one that is a number in a spreadsheet: `exact`) is read that
+    way, whatever the others are. One that can be read two ways (1.234; 1,234) is read as the others are, if they all
+    are written alike; else it is unclear. The contract promises a decimal point: there 1.234 needs no others, but is
+    unclear beside a decimal comma.
+    """
     out = text.str.replace(" ", "", regex=False).str.replace("\xa0", "", regex=False)
-    nothing = pd.Series(False, index=text.index)
-    dots = out.str.fullmatch(r"[0-9]{1,3}(\.[0-9]{3}){2,}(,[0-9]+)?|[0-9]{1,3}(\.[0-9]{3})+,[0-9]+|[0-9]{4,},[0-9]+")
-    commas = out.str.fullmatch(r"[0-9]{1,3}(,[0-9]{3}){2,}(\.[0-9]+)?|[0-9]{1,3}(,[0-9]{3})+\.[0-9]+")
-    if dots.any() and not commas.any():
-        return out.str.replace(".", "", regex=False).str.replace(",", ".", regex=False), nothing
-    if commas.any() and not dots.any():
-        return out.str.replace(",", "", regex=False), nothing
-    points = out.str.fullmatch(r"[0-9]{4,}\.[0-9]+|[0-9]+\.([0-9]{1,2}|[0-9]{4,})")
-    unclear = out.str.fullmatch(r"[1-9][0-9]{0,2}\.[0-9]{3}") if exported and not points.any() else nothing
-    return out.str.replace(r"^([0-9]+),([0-9]{1,2}|[0-9]{4,})$", r"\1.\2", regex=True), unclear
+    unclear = pd.Series(False, index=text.index)
+    cells = out[~out.str.fullmatch("[0-9]*") & ~exact]
+    if cells.empty:
+        return out, unclear, 0
+    comma_and_groups = cells.str.fullmatch(_GROUPS % (r"\.", ",", r"\.", ",", ","))
+    point_and_groups = cells.str.fullmatch(_GROUPS % (",", r"\.", ",", r"\.", r"\."))
+    comma = comma_and_groups | cells.str.fullmatch(_DECIMALS % (",", ","))
+    point = point_and_groups | cells.str.fullmatch(_DECIMALS % (r"\.", r"\."))
+    open_point = cells.str.fullmatch(r"[1-9][0-9]{0,2}\.[0-9]{3}")
+    open_comma = cells.str.fullmatch(r"[1-9][0-9]{0,2},[0-9]{3}")
+    open_cells = open_point | open_comma
+    none = pd.Series(False, index=cells.index)
+    if point.any() and comma.any():
+        told = none
+    elif comma.any():
+        told = open_cells if exported and comma_and_groups.any() else none
+        comma |= told
+    elif point_and_groups.any():
+        told = open_cells
+        point |= told
+    else:
+        told = open_point if point.any() else none
+        point |= told if exported else open_point
+    as_comma = cells.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
+    read = cells.mask(comma, as_comma).mask(point, cells.str.replace(",", "", regex=False))
+    out.loc[cells.index] = read
+    unclear.loc[cells.index] = open_cells & ~comma & ~point
+    return out, unclear, int(told.sum()) if exported else int((told & open_comma).sum())
 
 
 def _doubts(frame: pd.DataFrame, numbers: Any, stem: str, report: Report) -> None:
@@ -836,7 +930,11 @@ def _sheets(path: Path) -> Iterator[tuple[str, Iterable[list[Any]]]]:
 
     try:
         workbook = python_calamine.CalamineWorkbook.from_path(str(path))
-        visible = [sheet.name for sheet in workbook.sheets_metadata if "Visible" in str(sheet.visible)]
+        visible = [
+            sheet.name for sheet in workbook.sheets_metadata
+            if sheet.visible == python_calamine.SheetVisibleEnum.Visible
+            and sheet.typ == python_calamine.SheetTypeEnum.WorkSheet  # a sheet that is one chart has no cells
+        ]  # fmt: skip
         for place, name in enumerate(visible):
             cells = workbook.get_sheet_by_name(name).to_python(skip_empty_area=False)
             if cells or place == 0:
@@ -851,12 +949,18 @@ def _sheets(path: Path) -> Iterator[tuple[str, Iterable[list[Any]]]]:
 
 
 def _cell(value: Any) -> str:
-    if isinstance(value, dt.date):  # a datetime too
+    if isinstance(value, dt.datetime):
+        moment = _Moment(value.strftime("%Y%m%d"))
+        moment.minute = (value + dt.timedelta(milliseconds=500)).strftime("%Y%m%d%H%M")  # times are fractions of a day
+        return moment
+    if isinstance(value, dt.date):
         return value.strftime("%Y%m%d")
     if isinstance(value, bool):
         return "1" if value else "0"
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
+    if isinstance(value, float):
+        return _Number(value)
     return str(value).strip()
 
 

@@ -89,7 +89,8 @@ def test_a_file_with_a_header_alone_is_an_empty_table(tmp_path):
         ("drugs.csv", DRUGS + "1,a,1,1001,,\n", "dòng 2, cột MA_CSKCB", "row 2, column MA_CSKCB"),
         ("drugs.csv", DRUGS + "\n\n1,a,1\n", "dòng 4: chỉ có 3 ô", "row 4: only 3 cells"),
         ("drugs.csv", DRUGS + "1,a,1,27001,,,9\n", "dòng 2: có 7 ô", "row 2: 7 cells"),
-        ("drugs.csv", "A,B,a\n1,2,3\n", "dòng 1, cột A: tên cột bị lặp", "row 1, column A"),
+        # a file without a header: what would be the name of a column is of a person
+        ("cards.csv", "HC401,Lê Văn Mẫu,27001,27001\n", "dòng 1, cột 4: tên cột bị lặp", "row 1, column 4"),
         ("drugs.csv", "A,,B\n1,2,3\n", "dòng 1, cột 2: cột không có tên", "row 1, column 2"),
         ("drugs.csv", "", "Tệp drugs.csv: tệp rỗng", "file drugs.csv: the file is empty"),
         ("drugs.csv", 'A,B\n1,"2\n', "dòng 2: dấu ngoặc kép", "row 2: a broken quote"),
@@ -332,6 +333,36 @@ def test_a_point_in_the_prices_of_an_export_is_read_as_the_others_tell(tmp_path,
     assert reports["drugs"].refused_rows == 3 - len(read)
 
 
+@pytest.mark.parametrize(
+    ("file", "prices", "read", "refused", "told"),
+    [
+        # what can be read one way only is read that way, whatever stands above and below it
+        ("drugs.csv", ["1234.50", '"1.234,56"', "15.75"], ["1234.50", "1234.56", "15.75"], [], 0),
+        ("drugs.csv", ['"1,234.50"', '"12,5"', '"1.234,567"'], ["1234.50", "12.5", "1234.567"], [], 0),
+        ("drugs.csv", ["850.500", "12.250", "7"], ["850.500", "12.250", "7"], [], 0),  # the contract's point
+        ("drugs.csv", ["850.500", '"1.250,75"', "1500", "7"], ["1250.75", "1500", "7"], [2], 0),
+        ("drugs.csv", ['"1,234"', '"1,234,567"', "12.5"], ["1234", "1234567", "12.5"], [], 1),
+        ("thuoc.csv", ["50.600", "15.75", '"1.250,75"'], ["15.75", "1250.75"], [2], 0),
+        ("thuoc.csv", ["50.600", '"1.250,75"', "7"], ["50600", "1250.75", "7"], [], 1),
+    ],
+)
+def test_a_price_written_another_way_does_not_change_the_others(tmp_path, file, prices, read, refused, told):
+    rows = [f"{price},a{number},b,t,27001" for number, price in enumerate(prices)]
+    write(tmp_path, file, "\n".join(["DON_GIA,MA_THUOC,TEN_THUOC,TT_THAU,MA_CSKCB", *rows]) + "\n")
+    reports: dict[str, Report] = {}
+    assert read_folder(tmp_path, reports=reports)["drugs"]["DON_GIA"].tolist() == read
+    notes = reports["drugs"].refused
+    assert [(note["row"], note["code"]) for note in notes] == [(row, "number") for row in refused]
+    warned = [note["en"].split()[0] for note in reports["drugs"].warnings if note["code"] == "separators"]
+    assert warned == [str(told)] * (told > 0)
+
+
+def test_a_number_of_a_spreadsheet_is_exact_whatever_the_text_beside_it(tmp_path):
+    rows = [["40.1", 850.5], ["40.2", "1.250,75"], ["40.3", 1500], ["40.4", 12.125], ["40.5", "7,5"]]
+    workbook(tmp_path / "drugs.xlsx", ("x", [["MA_THUOC", "DON_GIA"], *rows]))
+    assert read_folder(tmp_path)["drugs"]["DON_GIA"].tolist() == ["850.5", "1250.75", "1500", "12.125", "7.5"]
+
+
 def test_a_column_that_is_there_twice_is_refused_where_it_says_two_things(tmp_path):
     head = "STT,MA_THUOC,TEN_THUOC,TT_THAU,DON_GIA,DON_GIA,MA_CSKCB\n"
     write(tmp_path, "03_DM.csv", head + "1,a,b,t,5,5,27001\n")
@@ -343,6 +374,58 @@ def test_a_column_that_is_there_twice_is_refused_where_it_says_two_things(tmp_pa
     (tmp_path / "03_DM.csv").rename(tmp_path / "drugs.csv")
     with pytest.raises(ReferenceDataError, match="row 1, column TU_NGAY: the column name is repeated"):
         read_folder(tmp_path)
+
+
+LOOK_UPS = "MA_CSKCB,MA_LK,THOI_DIEM,KET_QUA\n"
+
+
+def test_the_time_of_a_look_up_is_told_in_its_usual_forms_and_else_refused(tmp_path):
+    good = ["202607151001", "20260715100159", "15/07/2026 10:01", "15/7/2026 10:01:59", "2026-07-15 10:01",
+            "2026-07-15T10:01:59.5+07:00"]  # fmt: skip
+    bad = ["", "15/07/2026", "2026-07-15T03:01:00Z", "202607152401", "31/06/2026 10:01"]
+    write(tmp_path, "card_lookups.csv", LOOK_UPS + "".join(f"27001,v,{when},000\n" for when in good + bad))
+    reports: dict[str, Report] = {}
+    assert set(read_folder(tmp_path, reports=reports)["card_lookups"]["THOI_DIEM"]) == {"202607151001"}
+    assert [(note["code"], note["row"], note["column"]) for note in reports["card_lookups"].refused] == [
+        ("time", row, "THOI_DIEM") for row in range(8, 13)
+    ]
+
+
+def test_a_time_in_a_spreadsheet_keeps_its_hour_where_one_is_meant_and_nowhere_else(tmp_path):
+    at = dt.datetime(2026, 7, 15, 23, 59, 59)
+    for stem, header in (("card_lookups", LOOK_UPS), ("cards", "MA_THE_BHYT,NGAY_SINH,GT_THE_TU,THOI_DIEM")):
+        with xlsxwriter.Workbook(tmp_path / f"{stem}.xlsx", {"default_date_format": "dd/mm/yyyy hh:mm"}) as book:
+            sheet = book.add_worksheet()
+            sheet.write_row(0, 0, header.strip().split(","))
+            sheet.write_row(1, 0, ["27001", at, at, at] if stem == "cards" else ["27001", "v", at, "000"])
+    tables = read_folder(tmp_path)
+    assert tables["card_lookups"].to_numpy().tolist() == [["27001", "v", "202607152359", "000"]]
+    assert tables["cards"].to_numpy().tolist() == [["27001", "20260715", "20260715", "20260715"]]
+
+
+def test_codes_of_provinces_and_communes_that_lost_their_zeros_are_refused(tmp_path):
+    head = "MA_TINH,TEN_TINH,MA_XA,TEN_XA,TU_NGAY,DEN_NGAY\n"
+    rows = ["01,a,00004,b,20250701,", "01,a,,,20250701,", "27,a,09163,b,20250701,", "1,a,00004,b,,", "27,a,9163,b,,"]
+    write(tmp_path, "administrative_units.csv", head + "\n".join(rows) + "\n")
+    reports: dict[str, Report] = {}
+    assert read_folder(tmp_path, reports=reports)["administrative_units"]["MA_XA"].tolist() == ["00004", "", "09163"]
+    assert [(note["row"], note["column"]) for note in reports["administrative_units"].refused] == [
+        (5, "MA_TINH"), (6, "MA_XA"),
+    ]  # fmt: skip
+
+
+def test_hidden_sheets_and_charts_are_no_data(tmp_path):
+    with xlsxwriter.Workbook(tmp_path / "holidays.xlsx") as book:
+        hidden, chart, shown = book.add_worksheet(), book.add_chartsheet(), book.add_worksheet()
+        lines = book.add_chart({"type": "line"})
+        lines.add_series({"values": "=Sheet2!$A$1:$A$2"})
+        chart.set_chart(lines)
+        hidden.write_column(0, 0, ["NGAY", "20250101"])
+        shown.write_column(0, 0, ["NGAY", "20260101"])
+        shown.activate()
+        shown.set_first_sheet()
+        hidden.hide()
+    assert read_folder(tmp_path)["holidays"]["NGAY"].tolist() == ["20260101"]
 
 
 def test_a_header_below_titles_is_found_though_a_column_is_missing(tmp_path):

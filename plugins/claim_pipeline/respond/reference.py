@@ -49,6 +49,15 @@ WHAT_TO_DO = {
     ),
     "facility": Words("Đặt cột là văn bản rồi nhập đủ 5 ký tự", "Make the column text and write all 5 characters"),
     "number": Words("Ghi số không có dấu ngăn hàng nghìn: 1234567.5", "Write the number without separators: 1234567.5"),
+    "separators": Words(
+        "Xem lại các giá này; nên ghi số không có dấu ngăn hàng nghìn",
+        "Look these prices over; better write numbers without separators",
+    ),
+    "time": Words("Ghi yyyymmddHHMM hoặc dd/mm/yyyy HH:MM", "Write yyyymmddHHMM or dd/mm/yyyy HH:MM"),
+    "unit": Words(
+        "Đặt cột là văn bản rồi nhập đủ chữ số: tỉnh 2, xã 5",
+        "Make the column text and write all digits: 2 of a province, 5 of a commune",
+    ),
     "icd": Words("Mỗi dòng một mã, ví dụ A00.0", "One code a row, such as A00.0"),
     "key": Words("Điền mã, hoặc xóa dòng", "Fill in the code, or delete the row"),
     "twice": Words("Không cần làm gì; nên xóa dòng thừa", "Nothing needs doing; better delete the row"),

@@ -372,7 +372,8 @@ class Store(Deliveries, Appraisals, Statistics, Validations, Audits):
         """
         from claim_pipeline.store.reference_rows import read_tables
 
-        with self._engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+        one_moment = self._engine.connect().execution_options(isolation_level="REPEATABLE READ")
+        with self._personal_data_kept_in("reference"), one_moment as connection:  # keys are numbers of cards
             try:
                 return read_tables(_driver(connection), _aware(known_at), loads, names, only)
             finally:
