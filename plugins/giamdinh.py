@@ -685,6 +685,9 @@ def reference_load(
         str | None,
         typer.Option(help="Ngày bắt đầu (yyyy-mm-dd) của phụ lục ICD-10 không ghi ngày · first day of an ICD-10 annex"),
     ] = None,
+    empty: Annotated[
+        bool, typer.Option("--empty", help="Danh mục thực sự trống · the table really is empty: it may replace rows")
+    ] = False,
 ) -> None:
     """Nạp danh mục. Loads reference data; a report of each file is written into reports/ beside them.
 
@@ -697,7 +700,7 @@ def reference_load(
 
     actor = f"giamdinh reference load ({os.environ.get('USER') or 'operator'})"
     try:
-        loaded = steps.load_reference_folder(actor, place, first)
+        loaded = steps.load_reference_folder(actor, place, first, empty=empty)
     except GiamdinhError as error:
         _tell(error)
         raise typer.Exit(2) from None

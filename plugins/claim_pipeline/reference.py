@@ -4,6 +4,7 @@ what was read, refused and doubtful."""
 from __future__ import annotations
 
 import codecs
+import contextlib
 import csv
 import datetime as dt
 import hashlib
@@ -54,6 +55,7 @@ _SHEETS = (".xlsx", ".xlsm", ".xls")
 _HEADER_WITHIN = 30  # rows of titles that may stand above the header of an export
 _SHOWN = 2_000  # refused rows and warnings that a report names one by one
 _SHOWN_AS_TEXT = 200
+_REFUSED = "TỆP KHÔNG ĐƯỢC NHẬN"
 _NAMES = layouts.KNOWN.union(*(copied.values() for copied in layouts.COPIED.values()))
 _LOOK_LIKE_DATES = r"([0-9]{1,2})[/-]([0-9]{1,2})[/-]([0-9]{4})(?: [0-9:]{4,8})?"
 
@@ -92,22 +94,23 @@ class Report:
         if len(self.refused) < _SHOWN:
             self.refused.append({"code": code, "row": row, "column": column, "vi": vi, "en": en})
 
-    def as_text(self) -> str:
-        """The report as a page of text for whoever dropped the file, Vietnamese first."""
+    def as_text(self, also: Mapping[str, Any] | None = None) -> str:
+        """The report as a page of text for whoever dropped the file, Vietnamese first. also: one more warning."""
+        warnings = [also, *self.warnings] if also is not None else self.warnings
+        warned = self.warned + (also is not None)
         out = [f"{self.file} · {self.table} · {self.layout}", f"sha256 {self.sha256}"]
         if self.error_vi is not None:
-            out += ["", f"TỆP KHÔNG ĐƯỢC NHẬN: {self.error_vi}", f"The file was not taken: {self.error_en}"]
+            out += ["", f"{_REFUSED}: {self.error_vi}", f"The file was not taken: {self.error_en}"]
             out += ["Danh mục đang dùng vẫn giữ nguyên. · The data in force stay as they are."]
         else:
             out += [
-                f"Đọc {self.read_rows} dòng, nạp {self.loaded_rows}, từ chối {self.refused_rows}; "
-                f"cảnh báo {self.warned}.",
+                f"Đọc {self.read_rows} dòng, nạp {self.loaded_rows}, từ chối {self.refused_rows}; cảnh báo {warned}.",
                 f"{self.read_rows} rows read, {self.loaded_rows} loaded, {self.refused_rows} refused; "
-                f"{self.warned} warnings.",
+                f"{warned} warnings.",
             ]
         for title, notes, number in (
             ("Dòng bị từ chối · Rows refused", self.refused, self.refused_rows),
-            ("Cảnh báo · Warnings", self.warnings, self.warned),
+            ("Cảnh báo · Warnings", warnings, warned),
         ):
             if notes:
                 out += ["", title]
@@ -125,6 +128,7 @@ def read_folder(
     errors: list[ReferenceDataError] | None = None,
     leave_out: Collection[str] = (),
     reports: dict[str, Report] | None = None,
+    found: Mapping[str, list[Path]] | None = None,
 ) -> dict[str, pd.DataFrame]:
     """All reference files of a folder: file stem -> frame of text columns (dtype str, blank cells are "").
 
@@ -134,17 +138,20 @@ def read_folder(
 
     A file that cannot be used raises ReferenceDataError, which names file, row and column; with a list for `errors`
     it is put there instead, and the other files still load. With `reports` (by stem, filled here) rows that cannot be
-    used are left out and named there; without, the first of them raises.
+    used are left out and named there; without, the first of them raises. found: the files of the folder by stem, where
+    they are known already.
     """
     tables: dict[str, pd.DataFrame] = {}
-    for stem, paths in sorted(_found(Path(folder)).items()):
+    for stem, paths in sorted((_found(Path(folder))[0] if found is None else found).items()):
         if stem in leave_out and len(paths) == 1:
             continue
         report = Report(", ".join(path.name for path in paths), stem)
         try:
             if len(paths) > 1:
                 raise _error(report.file, None, None, "chỉ được có một tệp cho mỗi danh mục", "only one file per table")
-            tables[stem] = _read(paths[0], stem, report, lenient=reports is not None)
+            tables[stem] = _read_whole(paths[0], stem, report, lenient=reports is not None)
+        except FileNotFoundError:  # gone since the folder was listed
+            continue
         except ReferenceDataError as error:
             report.error_vi, report.error_en = error.message_vi, error.message_en
             if errors is None:
@@ -161,6 +168,8 @@ def load_folder(
     actor: str = "reference",
     archive: Archive | None = None,
     valid_from: str | None = None,
+    *,
+    empty: bool = False,
 ) -> dict[str, int]:
     """Puts the reference files of a folder (or one file) in force; returns the rows per file now in force.
 
@@ -168,52 +177,74 @@ def load_folder(
     more than half of their file. What became of each file is recorded with the load, or as a refusal, and written into
     the folder `reports` beside the files: as a text under the file's name, and as page, workbook and JSON in a folder
     of each load (`report_folder`). A file that cannot be used, or of which nobody knows what it is, is left out; after
-    the others are loaded it is named in a ReferenceDataError. archive: where every file that is read is kept.
-    valid_from: yyyymmdd, the first day of an ICD-10 annex that has no dates (see `_dated`).
+    the others are loaded it is named in a ReferenceDataError. A file that is gone or another before it is read to its
+    end is left to the next load. archive: where every file that is read is kept. valid_from: yyyymmdd, the first day
+    of an ICD-10 annex that has no dates (see `_dated`); it is loaded again by it. empty: a file without rows may
+    replace a table that has some.
     """
     from claim_pipeline.store.reference_rows import Source
 
     place = Path(folder)
     in_force = store.reference_loads()
-    hashes = source_hashes(place)
-    same = {stem for stem, sha256 in hashes.items() if stem in in_force and in_force[stem]["sha256"] == sha256}
+    found, unknown = _found(place, {(load["file"], load["sha256"]): stem for stem, load in in_force.items()})
+    hashes = _hashes(found)
+    held = {stem for stem, sha256 in hashes.items() if stem in in_force and in_force[stem]["sha256"] == sha256}
+    same = held - {"icd10"} if valid_from is not None else held
     errors: list[ReferenceDataError] = []
     reports: dict[str, Report] = {}
-    tables = read_folder(place, errors, same, reports)
-    found = _found(place)
-    for stem, sha256 in source_hashes(place).items():
-        if stem in tables and sha256 != hashes.get(stem):
-            del tables[stem], reports[stem]  # it changed while it was read: the next load takes it
-    if "icd10" in tables:
-        tables["icd10"] = _dated(tables["icd10"], found["icd10"][0], valid_from, in_force, store, reports["icd10"])
+    tables = read_folder(place, errors, same, reports, found)
+    read_now = _hashes({stem: found[stem] for stem in tables})
+    for stem in list(reports):
+        reports[stem].sha256 = hashes.get(stem, "")
+        if stem in tables and (stem not in hashes or read_now.get(stem) != hashes[stem]):
+            del tables[stem], reports[stem]  # it changed, or went, while it was read: the next load takes what is there
+        elif archive is not None and not _kept(found[stem], archive) and stem in tables:
+            del tables[stem], reports[stem]
+    for stem in list(tables):
+        try:
+            if tables[stem].empty and not empty:
+                _refuse_empty(reports[stem], in_force.get(stem))
+            if stem == "icd10":
+                tables[stem] = _dated(tables[stem], found[stem][0], valid_from, in_force, store, reports[stem])
+        except FileNotFoundError:
+            del tables[stem], reports[stem]
+        except ReferenceDataError as error:
+            del tables[stem]
+            errors.append(error)
+            reports[stem].error_vi, reports[stem].error_en = error.message_vi, error.message_en
     facilities = tables.get("facilities")
     if facilities is None and "facilities" in in_force and any(FACILITY_COLUMN in tables[stem] for stem in tables):
         facilities = store.reference(loads=[in_force["facilities"]["load"]], names=["facilities"])["facilities"]
+    for path in unknown:
+        try:
+            report = Report(path.name, UNKNOWN, "", _sha256(path))
+            fault = _error(
+                path.name, None, None, "không biết đây là danh mục nào (xem tiêu đề và tên tệp)",
+                "it is not known which table this is (see its headers and name)",
+            )  # fmt: skip
+        except FileNotFoundError:
+            continue
+        except OSError as denied:
+            report, fault = Report(path.name, UNKNOWN, ""), _unreadable(path, denied)
+        if archive is not None:
+            _kept([path], archive)
+        reports[path.name] = report
+        report.error_vi, report.error_en = fault.message_vi, fault.message_en
+        errors.append(fault)
     sources = {}
     refused = []
-    for path in _unknown(place):
-        reports[path.name] = report = Report(path.name, UNKNOWN, "", _sha256(path))
-        error = _error(
-            path.name, None, None, "không biết đây là danh mục nào (xem tiêu đề và tên tệp)",
-            "it is not known which table this is (see its headers and name)",
-        )  # fmt: skip
-        report.error_vi, report.error_en = error.message_vi, error.message_en
-        errors.append(error)
-        found[path.name] = [path]
     for stem, report in reports.items():
-        report.sha256 = report.sha256 or hashes.get(stem, "")
+        sha256 = report.sha256 or None
         if stem in tables:
             _unknown_facilities(tables[stem], facilities, report)
             _missing_columns(tables[stem], report)
             items = SAME_ITEM.get(stem) or layouts.KEYS[stem]
-            sources[stem] = Source(report.sha256, report.file, report.layout, asdict(report), items)
+            sources[stem] = Source(sha256, report.file, report.layout, asdict(report), items, again=stem in held)
         else:
-            refused.append((report.table, Source(report.sha256, report.file, report.layout, asdict(report))))
-        if archive is not None:
-            for path in found[stem]:
-                archive.keep(path)
+            refused.append((report.table, Source(sha256, report.file, report.layout, asdict(report))))
     loaded = store.load_reference_files(tables, hashes, actor, sources, refused)
-    _write_reports(place if place.is_dir() else place.parent, reports, {stem: found[stem] for stem in same}, store)
+    in_place = {stem: (found[stem][0].name, in_force[stem]) for stem in same if stem not in reports}
+    _write_reports(place if place.is_dir() else place.parent, reports, in_place, store)
     if errors:
         first, *more = errors
         raise ReferenceDataError(
@@ -226,39 +257,95 @@ def load_folder(
     return {stem: in_force[stem]["rows"] for stem in sorted(same)} | {stem: one.rows for stem, one in loaded.items()}
 
 
+def _kept(paths: Iterable[Path], archive: Archive) -> bool:
+    """Keeps the bytes of files in the archive; whether all of them could be read."""
+    whole = True
+    for path in paths:
+        try:
+            archive.keep(path)
+        except OSError:
+            try:
+                path.open("rb").close()
+            except OSError:
+                whole = False
+            else:
+                raise  # it is the archive that failed
+    return whole
+
+
+def _refuse_empty(report: Report, held: Mapping[str, Any] | None) -> None:
+    """An export that broke off must not put a whole catalogue out of force."""
+    rows = held["rows"] if held is not None else 0
+    if rows:
+        raise _error(
+            report.file, None, None, f"không có dòng nào, mà danh mục đang dùng có {rows} dòng. Muốn kết thúc các dòng "
+            "thì ghi DEN_NGAY; nếu danh mục thực sự trống thì nạp bằng giamdinh reference load TỆP --empty",
+            f"it has no rows, and the table in force has {rows}. To end rows, give them a DEN_NGAY; if the table "
+            "really is empty, load it by giamdinh reference load FILE --empty",
+        )  # fmt: skip
+    report.warn(
+        "empty", None, None, "không có dòng nào: mọi mã bị coi là không có trong danh mục",
+        "no rows: every code counts as one that the table lacks",
+    )  # fmt: skip
+
+
 def _dated(
     frame: pd.DataFrame, path: Path, valid_from: str | None, in_force: dict[str, Any], store: Store, report: Report
 ) -> pd.DataFrame:
     """An ICD-10 annex has no dates. It holds from its first day (valid_from, else that of the decision which file name
     or title names) until the list that begins next; a list in force that began before ends the day before, and stays
-    for earlier days. Without either day it holds always, and the report says so.
+    for earlier days. The bytes in force, loaded again, hold from their new first day alone. Without either day it
+    holds always, and the report says so; lists in force that have days are not replaced by it.
     """
     if report.layout != "icd10-annex" or "TU_NGAY" in frame:
         return frame
     first = valid_from or layouts.first_day_of_icd_list(" ".join([path.stem, *_titles(path)]))
+    held = in_force.get("icd10")
+    before = None
+    if held is not None:
+        before = store.reference(loads=[held["load"]], names=["icd10"])["icd10"].fillna("")
+        if "DEN_NGAY" not in before:
+            before["DEN_NGAY"] = ""
     if first is None:
+        if before is not None and "TU_NGAY" in before and (before["TU_NGAY"] != "").any():
+            raise _error(
+                path.name, None, "TU_NGAY", "không có ngày bắt đầu hiệu lực, mà danh mục ICD-10 đang dùng có ngày: nạp "
+                "bằng giamdinh reference load TỆP --valid-from NGÀY", "no first day of validity, and the ICD-10 lists "
+                "in force have days: load it by giamdinh reference load FILE --valid-from DAY",
+            )  # fmt: skip
         report.warn(
             "dates", None, "TU_NGAY", "không có ngày bắt đầu hiệu lực: dùng cho mọi ngày",
             "no first day of validity: it holds for all days",
         )  # fmt: skip
         return frame.assign(TU_NGAY="", DEN_NGAY="")
-    before = (
-        store.reference(loads=[in_force["icd10"]["load"]], names=["icd10"])["icd10"] if "icd10" in in_force else None
-    )
-    if before is None or "TU_NGAY" not in before:
+    if held is not None and before is not None and "TU_NGAY" in before and held["sha256"] == report.sha256:
+        before = _without(before, frame)
+    if before is None or before.empty or "TU_NGAY" not in before:
         report.warn(
             "dates", None, "TU_NGAY", f"hiệu lực từ {first}: hồ sơ ra viện trước ngày này chưa có danh mục ICD-10; nạp "
             "thêm danh mục trước đó", f"valid from {first}: for visits that ended before that day there is no ICD-10 "
             "list; load the one before too",
         )  # fmt: skip
         return frame.assign(TU_NGAY=first, DEN_NGAY="")
-    before = before.fillna("")
     later = before.loc[before["TU_NGAY"] > first, "TU_NGAY"].min()
     new = frame.assign(TU_NGAY=first, DEN_NGAY=_day_before(later) if isinstance(later, str) else "")
     earlier = before[before["TU_NGAY"] < first]
     open_then = (earlier["DEN_NGAY"] == "") | (earlier["DEN_NGAY"] >= first)
     earlier = earlier.assign(DEN_NGAY=earlier["DEN_NGAY"].where(~open_then, _day_before(first)))
     return pd.concat([earlier, new, before[before["TU_NGAY"] > first]], ignore_index=True).fillna("")
+
+
+def _without(before: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
+    """The lists in force without this one, whatever its first day was; the list before it holds to its end again."""
+    names = [name for name in frame.columns if name in before]
+    for day, rows in before.groupby("TU_NGAY"):
+        if len(rows) == len(frame) and rows[names].to_numpy().tolist() == frame[names].to_numpy().tolist():
+            others = before[before["TU_NGAY"] != day]
+            if day:
+                ends_there = others["DEN_NGAY"] == _day_before(str(day))
+                others = others.assign(DEN_NGAY=others["DEN_NGAY"].mask(ends_there, rows["DEN_NGAY"].iloc[0]))
+            return others
+    return before
 
 
 def _day_before(day: str) -> str:
@@ -292,8 +379,16 @@ def _missing_columns(frame: pd.DataFrame, report: Report) -> None:
 
 
 def source_hashes(folder: Path | str) -> dict[str, str]:
-    """The sha256 (hex) of each reference file: file stem -> hash."""
-    return {stem: _sha256(paths[0]) for stem, paths in _found(Path(folder)).items()}
+    """The sha256 (hex) of each reference file that can be read: file stem -> hash."""
+    return _hashes(_found(Path(folder))[0])
+
+
+def _hashes(found: Mapping[str, list[Path]]) -> dict[str, str]:
+    hashes = {}
+    for stem, paths in found.items():
+        with contextlib.suppress(OSError):  # who reads it says why it cannot be read
+            hashes[stem] = _sha256(paths[0])
+    return hashes
 
 
 def _sha256(path: Path) -> str:
@@ -306,32 +401,36 @@ def _files(folder: Path) -> list[Path]:
     return [path for path in paths if not path.name.startswith((".", "~$")) and path.is_file()]
 
 
-def _found(folder: Path) -> dict[str, list[Path]]:
-    """Files by the table they are: by the contract's name, else by their headers, else by an export's name."""
+def _found(
+    folder: Path, known: Mapping[tuple[str, str], str] | None = None
+) -> tuple[dict[str, list[Path]], list[Path]]:
+    """Files by the table they are: by the contract's name, else by their headers, else by an export's name; and the
+    files of data of which it is not known which table they are. known: (file, sha256) -> stem, of files that need not
+    be opened as what they are."""
     found: dict[str, list[Path]] = {}
+    unknown: list[Path] = []
     for path in _files(folder):
-        stem = _stem(path)
+        stem = _stem(path, known or {})
         if stem is not None:
             found.setdefault(stem, []).append(path)
-    return found
+        elif folder.is_file() or path.suffix.lower() in _DATA:
+            unknown.append(path)
+    return found, unknown
 
 
-def _stem(path: Path) -> str | None:
+def _stem(path: Path, known: Mapping[tuple[str, str], str]) -> str | None:
     if path.suffix.lower() not in (".csv", *_SHEETS):
         return None
     if path.stem.lower() in FILES:
         return path.stem.lower()
     try:
+        if any(path.name == file for file, _ in known):
+            stem = known.get((path.name, _sha256(path)))
+            if stem is not None:
+                return stem
         return layouts.kind(_headed(path)[1]) or layouts.kind_by_name(path.stem)
-    except ReferenceDataError:
+    except (ReferenceDataError, OSError):
         return layouts.kind_by_name(path.stem)
-
-
-def _unknown(folder: Path) -> list[Path]:
-    """Files of data of which it is not known which table they are."""
-    return [
-        path for path in _files(folder) if (folder.is_file() or path.suffix.lower() in _DATA) and _stem(path) is None
-    ]
 
 
 class _Number(str):
@@ -376,6 +475,22 @@ def _headed(path: Path) -> tuple[int, list[str], Rows]:
 def _again(first: list[tuple[int, list[str]]], rows: Rows) -> Rows:
     yield from first
     yield from rows
+
+
+def _read_whole(path: Path, stem: str, report: Report, *, lenient: bool) -> pd.DataFrame:
+    try:
+        return _read(path, stem, report, lenient=lenient)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: OSError) -> ReferenceDataError:
+    return _error(
+        path.name, None, None, f"không đọc được tệp ({type(error).__name__}): xem quyền và đĩa",
+        f"the file cannot be read ({type(error).__name__}): see its rights and the disk",
+    )  # fmt: skip
 
 
 def _read(path: Path, stem: str, report: Report, *, lenient: bool) -> pd.DataFrame:
@@ -793,8 +908,10 @@ def _unknown_facilities(frame: pd.DataFrame, facilities: pd.DataFrame | None, re
 
 
 def report_folder(record: Mapping[str, Any]) -> str:
-    """Name of the folder with the report of a load or refusal: when, which table, the first digits of the sha256."""
-    return f"{record['since']:%Y%m%d-%H%M%S}-{record['name']}-{(record['sha256'] or '')[:8]}"
+    """Name of the folder with the report of a load or refusal: when, which table, the first digits of the sha256, the
+    number of the load, or of the refusal behind an r."""
+    number = f"r{record['refusal']}" if record["load"] is None else record["load"]
+    return f"{record['since']:%Y%m%d-%H%M%S}-{record['name']}-{(record['sha256'] or '')[:8]}-{number}"
 
 
 def document(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -809,6 +926,10 @@ def document(record: Mapping[str, Any]) -> dict[str, Any]:
         "gaps": found.get("gap", 0),
     }
     refused = record["load"] is None
+    warnings = list(told.get("warnings", ()))
+    if (ended := _many_ended(told)) is not None:
+        warnings.append(ended)
+        counts["warned"] = (counts["warned"] or 0) + 1
     return {
         "schema": REPORT_SCHEMA,
         "status": "refused" if refused else "loaded",
@@ -822,36 +943,84 @@ def document(record: Mapping[str, Any]) -> dict[str, Any]:
         "error": {"vi": told.get("error_vi"), "en": told.get("error_en")} if refused else None,
         "counts": counts,
         "refused": _by_row(told.get("refused", ())),
-        "warnings": _by_row(told.get("warnings", ())),
+        "warnings": _by_row(warnings),
     }
+
+
+def _many_ended(told: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A warning where a load ended more than half of the rows that were held: an export that broke off does so."""
+    ended, held = told.get("ended_rows") or 0, told.get("held_rows") or 0
+    if ended * 2 <= held:
+        return None
+    changed = told.get("changed_items") or 0
+    return {
+        "code": "ended", "row": None, "column": None,
+        "vi": f"{ended} trong {held} dòng đang dùng hết hiệu lực với lần nạp này ({changed} mục có dòng mới thay)",
+        "en": f"{ended} of {held} rows held end by this load ({changed} items have a new row in their place)",
+    }  # fmt: skip
 
 
 def _by_row(notes: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(({"code": "", **note} for note in notes), key=lambda note: (note["row"] is None, note["row"] or 0))
 
 
-def _write_reports(folder: Path, reports: dict[str, Report], same: dict[str, list[Path]], store: Store) -> None:
-    """The reports of what was done now, and of files in force where a load that was killed left none."""
+def _write_reports(
+    folder: Path, reports: dict[str, Report], in_force: dict[str, tuple[str, dict[str, Any]]], store: Store
+) -> None:
+    """The reports of what was done now, and what lacks of those of files in force (table -> name of the file, load as
+    Store.reference_loads): a load that was killed left none, or the text tells of bytes that were there in between."""
+    out = folder / REPORTS
+    for report in reports.values():
+        with _no_reason_not_to_load(report.table):
+            record = store.reference_record(report.table, report.file)
+            if record is not None:
+                ended = _many_ended(store.reference_report(record)) if record["load"] is not None else None
+                _write_text(out, report.file.split(", ")[0], report.as_text(ended))
+                _write_pages(out, record, store)
+    for table, (file, load) in sorted(in_force.items()):
+        with _no_reason_not_to_load(table):
+            record = {"name": table, "since": load["loaded_at"], "refusal": None, **load}
+            if not _tells(out / f"{file}.txt", load["sha256"]):
+                told = store.reference_report(record)
+                kept = {name: told[name] for name in Report.__dataclass_fields__ if name in told}
+                if kept:
+                    _write_text(out, file, Report(**kept).as_text(_many_ended(told)))
+            _write_pages(out, record, store)
+
+
+@contextlib.contextmanager
+def _no_reason_not_to_load(table: str) -> Iterator[None]:
+    """A report that cannot be written takes neither the load with it nor the reports of other files."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001
+        log.warning("reference data %s: its report could not be written: %s", table, type(error).__name__)
+
+
+def _write_text(out: Path, file: str, text: str) -> None:
+    out.mkdir(exist_ok=True)
+    target = out / f"{file}.txt"
+    aside = target.with_name(f".{target.name}.part")
+    aside.write_text(text, "utf-8")
+    os.replace(aside, target)
+
+
+def _tells(target: Path, sha256: str) -> bool:
+    """Whether a text is of these bytes, and of a load."""
+    if not target.exists():
+        return False
+    head = target.read_text("utf-8").splitlines()[:4]
+    return f"sha256 {sha256}" in head and not any(line.startswith(_REFUSED) for line in head)
+
+
+def _write_pages(out: Path, record: Mapping[str, Any], store: Store) -> None:
     from claim_pipeline.respond import REPORT, write_reference_report
 
-    out = folder / REPORTS
-    try:
-        for report in reports.values():
-            out.mkdir(exist_ok=True)
-            target = out / f"{report.file.split(', ')[0]}.txt"
-            aside = target.with_name(f".{target.name}.part")
-            aside.write_text(report.as_text(), "utf-8")
-            os.replace(aside, target)
-        told = {(report.table, report.file) for report in reports.values()}
-        told |= {(table, paths[0].name) for table, paths in same.items()}
-        for table, file in sorted(told):
-            record = next((one for one in store.reference_records(table) if one["file"] == file), None)
-            if record is not None and not (out / report_folder(record) / REPORT).exists():
-                out.mkdir(exist_ok=True)
-                write_reference_report(document(record), out / report_folder(record))
-                log.info("reference data %s: report in %s/%s", table, REPORTS, report_folder(record))
-    except OSError as error:  # a folder that only can be read is no reason not to load
-        log.warning("reports of reference data could not be written: %s", type(error).__name__)
+    place = out / report_folder(record)
+    if not (place / REPORT).exists():
+        out.mkdir(exist_ok=True)
+        write_reference_report(document({**record, "report": store.reference_report(record)}), place)
+        log.info("reference data %s: report in %s/%s", record["name"], REPORTS, place.name)
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -942,6 +1111,8 @@ def _sheets(path: Path) -> Iterator[tuple[str, Iterable[list[Any]]]]:
         if visible:
             return
     except (python_calamine.CalamineError, OSError) as error:
+        with path.open("rb"):  # one that is gone, or may not be read, is no broken spreadsheet
+            pass
         raise _error(
             path.name, None, None, f"không đọc được bảng tính ({type(error).__name__})", "the spreadsheet is unreadable"
         ) from None

@@ -621,16 +621,18 @@ def _validation(row: DeliveryRow) -> dict[str, Any] | None:
     return recorded
 
 
-def load_reference_folder(actor: str, folder: Path | None = None, valid_from: str | None = None) -> dict[str, int]:
+def load_reference_folder(
+    actor: str, folder: Path | None = None, valid_from: str | None = None, *, empty: bool = False
+) -> dict[str, int]:
     """Reference data from the drop folder (or another, or a single file) into the database; returns rows per file.
 
     A file that cannot be used is left out and named in a ReferenceDataError after the others are loaded. valid_from:
-    yyyymmdd, of an ICD-10 annex (see reference.load_folder).
+    yyyymmdd, of an ICD-10 annex; empty: a file without rows may replace some (see reference.load_folder).
     """
     from claim_pipeline import reference
 
     place = folder or settings().reference_folder
-    return reference.load_folder(place, _store(), actor, _archive(), valid_from)
+    return reference.load_folder(place, _store(), actor, _archive(), valid_from, empty=empty)
 
 
 def reference_tables(known_at: datetime | None = None) -> dict[str, dict[str, Any]]:

@@ -79,6 +79,11 @@ WHAT_TO_DO = {
         "Thêm cột nếu có dữ liệu; quy tắc cần cột này sẽ không chạy",
         "Add the column if there are data; its rules do not run",
     ),
+    "empty": Words("Kiểm tra tệp xuất có bị cụt không", "See whether the export broke off"),
+    "ended": Words(
+        "Nếu tệp xuất bị cụt: nạp lại tệp đủ ngay; nếu đúng thì không cần làm gì",
+        "If the export broke off, load the whole file at once; if it is right, nothing needs doing",
+    ),
     "sheet": Words("Đặt tên trang theo phụ lục A1–A4", "Name the sheet after the appendix A1–A4"),
     "words": Words("Ghi mã thay cho chữ", "Write the code in place of words"),
     "dates": Words(

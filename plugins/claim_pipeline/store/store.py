@@ -444,17 +444,37 @@ class Store(Deliveries, Appraisals, Statistics, Validations, Audits):
 
     def reference_records(self, name: str, known_at: dt.datetime | None = None) -> list[dict[str, Any]]:
         """The loads of a table and the files that were refused up to a moment (None: now), newest first: as
-        `reference_history`, with name; of a refused file load is None and since when that was."""
+        `reference_history`, with name and refusal (its number); of a refused file load is None and since when that was.
+        """
         query = text("""
-            SELECT at AS since, sha256, actor, file, report FROM reference_refusal
+            SELECT id AS refusal, at AS since, sha256, actor, file, report FROM reference_refusal
             WHERE name = :name AND (CAST(:at AS timestamptz) IS NULL OR at <= :at)
         """)
         nothing = {"load": None, "kept": False, "rows": None, "layout": None, "added": None, "ended": None}
         with self._engine.connect() as connection:
             rows = connection.execute(query, {"name": name, "at": _aware(known_at)}).mappings()
             refused = [{**nothing, **row, "since": local(row["since"])} for row in rows]
-        found = [{"name": name, **row} for row in [*self.reference_history(name, known_at), *refused]]
+        found = [{"name": name, "refusal": None, **row} for row in [*self.reference_history(name, known_at), *refused]]
         return sorted(found, key=lambda row: row["since"], reverse=True)
+
+    def reference_record(self, name: str, file: str) -> dict[str, Any] | None:
+        """The last load or refusal of a file: name, load, refusal, since, sha256, actor, rows, file, layout as
+        `reference_records`, or None."""
+        with self._engine.connect() as connection:
+            row = connection.execute(_LAST_OF_FILE, {"name": name, "file": file}).mappings().first()
+        return None if row is None else {**row, "name": name, "file": file, "since": local(row["since"])}
+
+    def reference_report(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """The report of a load or refusal (`load`, `refusal` of the record); {} where none was kept."""
+        with self._engine.connect() as connection:
+            report: dict[str, Any] | None = connection.execute(
+                text(
+                    "SELECT report FROM reference_load WHERE id = :load UNION ALL "
+                    "SELECT report FROM reference_refusal WHERE CAST(:load AS bigint) IS NULL AND id = :refusal"
+                ),
+                {"load": record["load"], "refusal": record["refusal"]},
+            ).scalar()
+        return report or {}
 
     # --- within a transaction
 
@@ -609,6 +629,17 @@ FROM claim c JOIN claim_version v ON v.claim = c.id
 WHERE c.facility = (SELECT facility FROM delivery WHERE id = :id) AND c.ma_lk = ANY(:names)
   AND v.delivery < :id AND NOT v.duplicate AND v.readable
 ORDER BY c.id, v.delivery DESC
+""")
+
+_LAST_OF_FILE = text("""
+SELECT * FROM (
+    (SELECT f.load, CAST(NULL AS bigint) AS refusal, f.since, l.sha256, l.actor, l.rows, l.layout
+     FROM reference_in_force f JOIN reference_load l ON l.id = f.load
+     WHERE f.name = :name AND l.file = :file ORDER BY f.since DESC LIMIT 1)
+    UNION ALL
+    (SELECT NULL, id, at, sha256, actor, NULL, NULL
+     FROM reference_refusal WHERE name = :name AND file = :file ORDER BY id DESC LIMIT 1)
+) last ORDER BY since DESC LIMIT 1
 """)
 
 _RECENT = text("""

@@ -403,6 +403,15 @@ def test_the_commands_load_and_tell_what_became_of_every_file(url, tmp_path, mon
     path.write_text("MÃ BỆNH,TÊN BỆNH\nA00,Tả\n", "utf-8")
     assert command("load", path, "--valid-from", "01/07/2026")[0] == 2
     assert command("load", path, "--valid-from", "2026-07-01") == (0, ["icd10\t1"])
+    exit_code, said = command("history", "icd10", "--known-at", "yesterday")
+    assert exit_code == 2
+    assert "--known-at is not a time" in " ".join(said)
+    days = path.with_name("holidays.csv")
+    days.write_text("NGAY\n20260101\n", "utf-8")
+    assert command("load", days) == (0, ["holidays\t1"])
+    days.write_text("NGAY\n", "utf-8")
+    assert command("load", days)[0] == 2
+    assert command("load", days, "--empty") == (0, ["holidays\t0"])
     path.write_text("Tả\nx\n", "utf-8")
     exit_code, said = command("load", path)
     assert exit_code == 2
@@ -445,6 +454,171 @@ def test_lists_of_diseases_without_dates_follow_each_other(store, tmp_path):
     assert ("A00", "20260701", "20261231") in held()
     assert ("D01", "20270101", "") in held()
     assert len(held()) == 6
+
+
+def test_a_list_of_diseases_without_a_day_is_refused_beside_lists_that_have_one(store, tmp_path):
+    head = "MÃ BỆNH,TÊN BỆNH\n"
+    (tmp_path / "icd10.csv").write_text("MA,TEN,LA_BENH_CHINH,TU_NGAY\nA00,x,1,20200101\n", "utf-8")
+    reference.load_folder(tmp_path, store)  # no DEN_NGAY
+    (tmp_path / "icd10.csv").unlink()
+    (tmp_path / "annex.csv").write_text(head + "A00,x\nA01,y\n", "utf-8")
+    (tmp_path / "holidays.csv").write_text("NGAY\n20260101\n", "utf-8")
+    with pytest.raises(ReferenceDataError, match="--valid-from") as refused:
+        reference.load_folder(tmp_path, store)
+    assert "danh mục ICD-10 đang dùng có ngày" in refused.value.message_vi
+    held = store.reference()
+    assert (held["icd10"]["MA"].tolist(), len(held["holidays"])) == (["A00"], 1)
+    reference.load_folder(tmp_path, store, valid_from="20260701")
+    names = ["MA", "TU_NGAY", "DEN_NGAY"]
+    lists = [["A00", "20200101", "20260630"], ["A00", "20260701", ""], ["A01", "20260701", ""]]
+    assert store.reference()["icd10"][names].to_numpy().tolist() == lists
+    # the same bytes by another day, and by none
+    for day, until in (("20270101", "20261231"), ("20250101", "20241231")):
+        assert reference.load_folder(tmp_path, store, valid_from=day)["icd10"] == 3
+        lists = [["A00", "20200101", until], ["A00", day, ""], ["A01", day, ""]]
+        assert store.reference()["icd10"][names].to_numpy().tolist() == lists
+    loads = store.reference_loads()
+    reference.load_folder(tmp_path, store)
+    reference.load_folder(tmp_path, store, valid_from="20250101")
+    assert store.reference_loads() == loads
+
+
+def test_a_list_of_diseases_in_force_for_all_days_gets_its_first_day_later(store, tmp_path):
+    (tmp_path / "annex.csv").write_text("MÃ BỆNH,TÊN BỆNH\nA00,x\n", "utf-8")
+    reference.load_folder(tmp_path, store)
+    assert store.reference()["icd10"]["TU_NGAY"].tolist() == [""]
+    reference.load_folder(tmp_path, store, valid_from="20260701")
+    assert store.reference()["icd10"][["TU_NGAY", "DEN_NGAY"]].to_numpy().tolist() == [["20260701", ""]]
+
+
+def test_a_table_without_rows_does_not_put_a_catalogue_out_of_force_and_many_ended_rows_are_told(store, tmp_path):
+    path, told = tmp_path / "holidays.csv", tmp_path / "reports" / "holidays.csv.txt"
+    days = [f"202601{day:02d}\n" for day in range(1, 11)]
+    path.write_text("NGAY\n" + "".join(days), "utf-8")
+    reference.load_folder(tmp_path, store)
+    path.write_text("NGAY\n", "utf-8")
+    with pytest.raises(ReferenceDataError, match="the table in force has 10") as refused:
+        reference.load_folder(tmp_path, store)
+    assert "DEN_NGAY" in refused.value.message_vi
+    assert "--empty" in refused.value.message_vi
+    assert store.reference_loads()["holidays"]["rows"] == 10
+    assert "TỆP KHÔNG ĐƯỢC NHẬN" in told.read_text("utf-8")
+    for kept, warned in ((5, False), (2, True)):
+        path.write_text("NGAY\n" + "".join(days[:kept]), "utf-8")
+        reference.load_folder(tmp_path, store)
+        newest = reference.document(store.reference_records("holidays")[0])
+        notes = [note["vi"] for note in newest["warnings"] if note["code"] == "ended"]
+        assert notes == ["3 trong 5 dòng đang dùng hết hiệu lực với lần nạp này (0 mục có dòng mới thay)"] * warned
+        assert ("3 of 5 rows held end by this load" in told.read_text("utf-8")) == warned
+    path.write_text("NGAY\n", "utf-8")
+    assert reference.load_folder(tmp_path, store, empty=True) == {"holidays": 0}
+    assert store.reference()["holidays"].empty
+    assert reference.load_folder(tmp_path, store) == {"holidays": 0}
+
+
+@pytest.mark.parametrize("when", ["listed", "told", "read"])
+@pytest.mark.parametrize("name", ["cards.csv", "the cards.csv", "cards.xlsx"])
+def test_a_file_that_goes_while_the_folder_is_read_leaves_the_others(store, tmp_path, monkeypatch, when, name):
+    path = tmp_path / name
+    path.write_text("MA_MAY,TEN_TB\n1,x\n" if name == "the cards.csv" else "MA_THE_BHYT\nHC1\n", "utf-8")
+    if name == "cards.xlsx":
+        pd.DataFrame({"MA_THE_BHYT": ["HC1"]}).to_excel(path, index=False, engine="xlsxwriter")
+    (tmp_path / "holidays.csv").write_text("NGAY\n20260101\n", "utf-8")
+    place = {"listed": "_files", "told": "_hashes", "read": "read_folder"}[when]
+    whole = getattr(reference, place)
+
+    def then_gone(*given: object, **named: object) -> object:
+        done = whole(*given, **named)
+        path.unlink(missing_ok=True)
+        return done
+
+    monkeypatch.setattr(reference, place, then_gone)
+    assert reference.load_folder(tmp_path, store, archive=Archive(str(tmp_path / "archive"))) == {"holidays": 1}
+    assert list(store.reference()) == ["holidays"]
+    assert store.reference_records("cards") == []
+
+
+def test_a_file_that_may_not_be_read_is_refused_and_leaves_the_others(store, tmp_path, monkeypatch):
+    for name in ("cards.csv", "what.csv"):
+        (tmp_path / name).write_text("MA_THE_BHYT\nHC1\n", "utf-8")
+    (tmp_path / "holidays.csv").write_text("NGAY\n20260101\n", "utf-8")
+    whole = Path.open
+
+    def denied(self: Path, *given: object, **named: object) -> object:
+        if self.name in ("cards.csv", "what.csv") and self.parent == tmp_path:
+            raise PermissionError(13, "Permission denied", str(self))
+        return whole(self, *given, **named)
+
+    monkeypatch.setattr(Path, "open", denied)
+    for _ in range(2):
+        with pytest.raises(
+            ReferenceDataError, match=r"cards\.csv: the file cannot be read .*what\.csv: the file cannot"
+        ):
+            reference.load_folder(tmp_path, store, archive=Archive(str(tmp_path / "archive")))
+    assert list(store.reference()) == ["holidays"]
+    assert len(store.reference_records("cards")) == 1
+
+
+def test_the_text_beside_a_file_tells_of_the_bytes_that_are_there(store, tmp_path):
+    path, told = tmp_path / "holidays.csv", tmp_path / "reports" / "holidays.csv.txt"
+    good = "NGAY\n20260101\n"
+    path.write_text(good, "utf-8")
+    reference.load_folder(tmp_path, store)
+    first = told.read_text("utf-8")
+    for bad in ("NGAY\nTết\n", None):  # refused for its cells; for another file of the same table
+        if bad is not None:
+            path.write_text(bad, "utf-8")
+        else:
+            (tmp_path / "holidays.xlsx").write_bytes(b"")
+        with pytest.raises(ReferenceDataError):
+            reference.load_folder(tmp_path, store)
+        assert "TỆP KHÔNG ĐƯỢC NHẬN" in told.read_text("utf-8")
+        path.write_text(good, "utf-8")
+        (tmp_path / "holidays.xlsx").unlink(missing_ok=True)
+        reference.load_folder(tmp_path, store)
+        assert told.read_text("utf-8") == first
+
+
+def test_a_load_without_news_reads_no_history_and_opens_no_file_twice(store, tmp_path, monkeypatch):
+    pd.DataFrame({"MA_MAY": ["1"], "TEN_TB": ["x"], "MA_CSKCB": ["27001"]}).to_excel(
+        tmp_path / "may.xlsx", index=False, engine="xlsxwriter"
+    )
+    (tmp_path / "holidays.csv").write_text("NGAY\nTết\n", "utf-8")
+    opened = []
+    sheets = reference._sheets
+    monkeypatch.setattr(reference, "_sheets", lambda path: [opened.append(path.name), sheets(path)][1])
+    with pytest.raises(ReferenceDataError):
+        reference.load_folder(tmp_path, store)
+    assert opened == ["may.xlsx"] * 2  # what it is; what it says
+    for asked in ("reference_history", "reference_records", "reference_report"):
+        monkeypatch.setattr(store, asked, None)
+    folders = sorted(path.name for path in (tmp_path / "reports").iterdir())
+    with pytest.raises(ReferenceDataError):
+        reference.load_folder(tmp_path, store)
+    assert len(opened) == 2
+    assert sorted(path.name for path in (tmp_path / "reports").iterdir()) == folders
+    assert len(folders) == 4
+
+
+def test_each_load_has_a_report_of_its_own_and_one_that_fails_leaves_the_others(store, tmp_path):
+    long = "d" * 248 + ".csv"  # a name that can be extended no more
+    (tmp_path / long).write_text("A,B\n1,2\n", "utf-8")
+    for day in ("1", "2", "1", "x", "y", "x"):
+        (tmp_path / "holidays.csv").write_text(f"NGAY\n2026010{day}\n", "utf-8")
+        with pytest.raises(ReferenceDataError, match="not known which table"):
+            reference.load_folder(tmp_path, store)
+    at = dt.datetime(2026, 7, 1, tzinfo=dt.UTC)
+    records = [record | {"since": at} for record in store.reference_records("holidays")]
+    assert len({reference.report_folder(record) for record in records}) == len(records) == 6
+    pages = sorted(path.parent.name for path in (tmp_path / "reports").glob("*-holidays-*/report.html"))
+    assert pages == sorted(map(reference.report_folder, store.reference_records("holidays")))
+
+
+def test_what_the_database_says_of_a_lookup_names_no_card(store):
+    store.load_reference({"cards": text(MA_THE_BHYT=["HC1"])})
+    with pytest.raises(OperatorError) as raised:
+        store.reference(only={"cards": ["HC40127\x00"]})
+    assert "HC40127" not in str(raised.value)
 
 
 @pytest.mark.parametrize("point", ["reference:written", "reference:in-force"])
