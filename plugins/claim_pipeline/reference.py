@@ -284,8 +284,8 @@ def _refuse_empty(report: Report, held: Mapping[str, Any] | None) -> None:
             "really is empty, load it by giamdinh reference load FILE --empty",
         )  # fmt: skip
     report.warn(
-        "empty", None, None, "không có dòng nào: mọi mã bị coi là không có trong danh mục",
-        "no rows: every code counts as one that the table lacks",
+        "empty", None, None, "không có dòng nào: danh mục đang dùng là bảng trống",
+        "no rows: the table in force is empty",
     )  # fmt: skip
 
 
@@ -971,20 +971,23 @@ def _write_reports(
     Store.reference_loads): a load that was killed left none, or the text tells of bytes that were there in between."""
     out = folder / REPORTS
     for report in reports.values():
+        record = store.reference_record(report.table, report.file)
+        if record is None:
+            continue
+        ended = _many_ended(store.reference_report(record)) if record["load"] is not None else None
         with _no_reason_not_to_load(report.table):
-            record = store.reference_record(report.table, report.file)
-            if record is not None:
-                ended = _many_ended(store.reference_report(record)) if record["load"] is not None else None
-                _write_text(out, report.file.split(", ")[0], report.as_text(ended))
-                _write_pages(out, record, store)
+            _write_text(out, report.file.split(", ")[0], report.as_text(ended))
+        with _no_reason_not_to_load(report.table):
+            _write_pages(out, record, store)
     for table, (file, load) in sorted(in_force.items()):
+        record = {"name": table, "since": load["loaded_at"], "refusal": None, **load}
         with _no_reason_not_to_load(table):
-            record = {"name": table, "since": load["loaded_at"], "refusal": None, **load}
             if not _tells(out / f"{file}.txt", load["sha256"]):
                 told = store.reference_report(record)
                 kept = {name: told[name] for name in Report.__dataclass_fields__ if name in told}
                 if kept:
                     _write_text(out, file, Report(**kept).as_text(_many_ended(told)))
+        with _no_reason_not_to_load(table):
             _write_pages(out, record, store)
 
 

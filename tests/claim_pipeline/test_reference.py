@@ -7,6 +7,7 @@ import hashlib
 import tempfile
 import unicodedata
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
 import pandas as pd
@@ -355,6 +356,24 @@ def test_a_price_written_another_way_does_not_change_the_others(tmp_path, file, 
     assert [(note["row"], note["code"]) for note in notes] == [(row, "number") for row in refused]
     warned = [note["en"].split()[0] for note in reports["drugs"].warnings if note["code"] == "separators"]
     assert warned == [str(told)] * (told > 0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 10**10), st.sampled_from("pcgb")), max_size=6), st.sampled_from(["drugs", "x"])
+)
+def test_a_price_of_two_decimals_is_read_as_it_was_written(prices, stem):
+    def written(hundredths: int, way: str) -> str:
+        grouped = f"{hundredths / 100:,.2f}"  # exact: fifteen digits
+        if way in "pb":
+            return grouped.replace(",", "") if way == "p" else grouped
+        return (grouped.replace(",", "") if way == "c" else grouped).translate(str.maketrans(",.", ".,"))
+
+    with tempfile.TemporaryDirectory() as folder:
+        head = "MA_THUOC,TEN_THUOC,TT_THAU,DON_GIA\n"
+        write(Path(folder), f"{stem}.csv", head + "".join(f'a,b,t,"{written(*price)}"\n' for price in prices))
+        read = read_folder(folder)["drugs"]["DON_GIA"]
+    assert [Decimal(cell) for cell in read] == [Decimal(hundredths) / 100 for hundredths, _ in prices]
 
 
 def test_a_number_of_a_spreadsheet_is_exact_whatever_the_text_beside_it(tmp_path):

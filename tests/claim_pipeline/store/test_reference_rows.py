@@ -612,6 +612,7 @@ def test_each_load_has_a_report_of_its_own_and_one_that_fails_leaves_the_others(
     assert len({reference.report_folder(record) for record in records}) == len(records) == 6
     pages = sorted(path.parent.name for path in (tmp_path / "reports").glob("*-holidays-*/report.html"))
     assert pages == sorted(map(reference.report_folder, store.reference_records("holidays")))
+    assert len(list((tmp_path / "reports").glob("*-unknown-*/report.html"))) == 1  # of that file all but its text
 
 
 def test_what_the_database_says_of_a_lookup_names_no_card(store):
