@@ -626,7 +626,12 @@ def docs_build(
         "Data Docs: made {made}, without anything to show {without}, failed {failed}".format(**counts)
     )
     typer.echo(str(settings().data_docs_folder / "index.html"))
-    raise typer.Exit(1 if counts["failed"] else 0)
+    raise typer.Exit(_exit(counts["failed"], done=counts["made"] + counts["without"]))
+
+
+def _exit(failed: int, *, done: int) -> int:
+    """0 all done, 1 some failed, 2 all did."""
+    return 0 if not failed else 1 if done else 2
 
 
 history = typer.Typer(help="Hồ sơ khác trong kho. Other claims in the store, for the rules that compare claims.")
@@ -641,14 +646,16 @@ def _history() -> None:
 @history.command("rebuild")
 def history_rebuild(
     appraise: Annotated[
-        bool, typer.Option("--appraise", help="Giám định lại các lô bị ảnh hưởng · appraise again what it affects")
+        bool,
+        typer.Option("--appraise", help="Giám định lại ngay các lô bị ảnh hưởng · appraise what it affects now"),
     ] = False,
     at_most: Annotated[int | None, typer.Option(min=1, help="Số lô tối đa lần này · deliveries at most")] = None,
 ) -> None:
     """Bổ sung bảng visit cho hồ sơ do bản cũ ghi. Fills the visit tables for claims that an older version recorded.
 
-    From the archived bytes, delivery by delivery; may be stopped and run again. Exit: 0 done, 1 some could not be done
-    or are left, 2 nothing could."""
+    From the archived bytes, delivery by delivery; may be stopped and run again. What looks otherwise beside these
+    claims is appraised again by the next run of the pipeline, or at once with --appraise. Exit: 0 done, 1 some could
+    not be done or are left, 2 nothing could."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -670,7 +677,14 @@ def history_rebuild(
         "Đã bổ sung {claims} hồ sơ của {deliveries} lô; không được {failed}, đang bận {busy}, còn lại {left}\n"
         "Added {claims} claims of {deliveries} deliveries; failed {failed}, busy {busy}, left {left}".format(**counts)
     )
-    raise typer.Exit(1 if counts["failed"] or counts["busy"] or counts["left"] else 0)
+    if counts["affected"]:
+        typer.echo(
+            "{affected} lô bị ảnh hưởng chờ giám định lại: lần chạy tới làm, hoặc chạy lại với --appraise\n"
+            "{affected} deliveries that these affect wait to be appraised again: by the next run, or with --appraise"
+            "".format(**counts)
+        )
+    left = counts["busy"] or counts["left"] or (appraise and counts["affected"])
+    raise typer.Exit(_exit(counts["failed"], done=counts["deliveries"]) or int(bool(left)))
 
 
 reference_data = typer.Typer(help="Danh mục trong cơ sở dữ liệu. Reference data in the database.")

@@ -233,13 +233,21 @@ def split_stay(case: Case) -> pd.DataFrame:
 def device_again(case: Case) -> pd.DataFrame:
     """The same MA_VAT_TU and MA_HIEU_SP on a claim received earlier; a recall takes a device back. MA_HIEU_SP holds a
     product model or a serial number: only what looks like a serial number counts (repeats.yaml), so that a model used
-    for many patients does not refuse a line. Needs no common person: Case.history "devices" holds claim (of this
-    delivery), MA_VAT_TU and MA_HIEU_SP of devices that a claim received before it bears."""
+    for many patients does not refuse a line; and a code that more than `no_device` visits bear (20; every version of a
+    claim is one) is a model too and not judged. Needs no common person: Case.history "devices" holds claim (of this
+    delivery), MA_VAT_TU and MA_HIEU_SP of devices that a claim received before it bears, "device_visits" of each code
+    of this delivery how many visits of other deliveries bear it (one more than `no_device` stands for more)."""
     lines = case.lines[(case.lines["table"] == "XML3") & (case.lines["MA_VAT_TU"] != "")]
     lines = lines[lines["MA_HIEU_SP"].str.fullmatch(law.load("repeats")["serial"])]
+    key = ["MA_VAT_TU", "MA_HIEU_SP"]
+    borne = lines.groupby(key)["claim"].transform("nunique")
+    elsewhere = case.history.get("device_visits")
+    if elsewhere is not None and len(lines):
+        visits = elsewhere.set_index(key)["visits"].astype("int64")
+        borne = borne + visits.reindex(pd.MultiIndex.from_frame(lines[key]), fill_value=0).to_numpy()
+    lines = lines[borne <= law.load("repeats")["no_device"]]
     recalled = recalls(case.visits)
     lines = lines[~lines["claim"].isin(case.visits.index[recalled])]
-    key = ["MA_VAT_TU", "MA_HIEU_SP"]
     name = lines["claim"].map(case.visits["MA_CSKCB"] + "\n" + case.visits["MA_LK"])
     order = lines["claim"].map(orders(case.visits, case.history))
     stands = lines["claim"].map(standing(case.visits, case.history)).astype("bool")

@@ -21,7 +21,7 @@ from claim_pipeline import appraise, difference, faults, histories, results
 from claim_pipeline.appraise import Known
 from claim_pipeline.errors import OperatorError, Quarantined
 from claim_pipeline.store.content import content_hashes
-from claim_pipeline.workspace import HISTORY, Delivery, Workspace
+from claim_pipeline.workspace import HISTORY, RESTS_ON, Delivery, Workspace
 from claim_rules import catalogue
 from claim_rules.contract import Contract
 from claim_rules.signature import Signature
@@ -202,6 +202,7 @@ class Again:
         left = set() if basis.only_shown else other
         found = difference.compare(before, difference.of_files(ws), set(mine["claim"]) - left)
         told |= {"changed": sorted(found.changed), "reworded": found.reworded, "recomputed": len(other)}
+        told["failed_rules"] = ws.read_json(RESTS_ON)["failed"]
         claims = found.claims.assign(MA_CSKCB=row.facility, delivery=delivery_id)
         claims.to_parquet(folder / CLAIMS, index=False)
         found.rules.to_parquet(folder / RULES)

@@ -329,10 +329,12 @@ def _step(step: str, row: DeliveryRow, ws: Workspace) -> None:
     if step == "extract" and row.intake_fault is not None:
         raise _checksum_failed()
     if step == "appraise":
+        from claim_pipeline.workspace import RESTS_ON
+
         _tell_unknown_facility(row)
         known, used = _reference()
         step_on_files(step, ws, used.of(ws.read_tables()), _history(row.id, ws), known=known)
-        _tell_failed_rules(row, ws)
+        _tell_failed_rules(row, ws.read_json(RESTS_ON)["failed"])
     else:
         # only codes that an export has in another form are told by reference data before the rules
         open_codes = step == "transform" and ws.has_frame("open-codes")
@@ -353,11 +355,8 @@ def _keep_history(ws: Workspace) -> None:
         _archive().keep(ws.folder / HISTORY)
 
 
-def _tell_failed_rules(row: DeliveryRow, ws: Workspace) -> None:
+def _tell_failed_rules(row: DeliveryRow, failed: list[dict[str, str]]) -> None:
     """Rules that could not run: the claims are referred, and an operator must see to the rule."""
-    from claim_pipeline.workspace import RESTS_ON
-
-    failed = ws.read_json(RESTS_ON)["failed"]
     if failed:
         rules = ", ".join(entry["rule"] for entry in failed)
         said = {
@@ -835,6 +834,7 @@ def appraise_again(deliveries: Iterable[int], actor: str, cause: str) -> dict[st
                     in_force = in_force or _in_force()
                     basis = in_force
                 told = _again().compare(delivery, None, basis, run)
+                _tell_failed_rules(row, told.get("failed_rules", []))
                 made = _again().write(delivery, None, basis, run, actor, cause)
                 shutil.rmtree(run / str(delivery), ignore_errors=True)
                 counts["changed" if made else "failed" if told["problem"] else "same"] += 1
@@ -870,18 +870,23 @@ def appraise_affected(actor: str) -> dict[str, int]:
     """Appraises again the deliveries whose claims look otherwise beside claims that came later, each with the reference
     data that it was appraised with; what comes out otherwise is recorded and answered (cause "history").
 
-    Returns counts as appraise_again. What cannot be done now is tried at the next call.
+    Those that wait when it begins, and those that what comes of them affects in turn, each at most twice; what others
+    note meanwhile is left to the next call, so that it ends under whatever traffic. Returns counts as appraise_again.
+    What cannot be done now is tried at the next call too.
     """
     total = dict.fromkeys(AGAIN, 0)
-    tried: dict[int, datetime] = {}
-    # what comes out otherwise may affect others: a payment that is recalled (BEN-022)
-    while waiting := {one: at for one, at in _store().affected().items() if tried.get(one) != at}:
+    tried: dict[int, list[datetime]] = {}
+    waiting = _store().affected()
+    while waiting:
         for delivery, since in waiting.items():
-            tried[delivery] = since
+            tried.setdefault(delivery, []).append(since)
             counts = appraise_again([delivery], actor, "history")
             total = {name: total[name] + counts[name] for name in total}
             if not any(counts[name] for name in ("failed", "busy", "waiting")):
                 _store().no_longer_affected(delivery, since)
+        # what comes out otherwise may affect others: a payment that is recalled (BEN-022)
+        own = _store().affected(because=tried.keys()).items()
+        waiting = {one: at for one, at in own if at not in tried.get(one, ()) and len(tried.get(one, ())) < 2}
     return total
 
 
@@ -895,9 +900,10 @@ def rebuild_history(
     """Adds what the rules of other claims lack of claims that an older version recorded, from their archived bytes,
     one delivery after the other: killed and run again it goes on where it was.
 
-    appraise: appraises again what looks otherwise beside these claims. at_most: deliveries; progress is told how many
-    are done of how many. Returns counts: deliveries, claims (added), failed (not kept, or read otherwise now: the log
-    says), busy, left.
+    What looks otherwise beside these claims is noted, and appraised again by the next `appraise_affected`; appraise:
+    at once, with what an earlier run noted. at_most: deliveries; progress is told how many are done of how many.
+    Returns counts: deliveries, claims (added), failed (not kept, or read otherwise now: the log says), busy, left,
+    affected (deliveries that wait to be appraised again).
     """
     import tempfile
 
@@ -914,7 +920,7 @@ def rebuild_history(
                 continue
             try:
                 ws = _again().read(_store().delivery(delivery), Path(folder) / "ws", _reference()[1])
-                counts["claims"] += _store().fill_history(delivery, ws.read_tables(), note=appraise)
+                counts["claims"] += _store().fill_history(delivery, ws.read_tables())
                 counts["deliveries"] += 1
             except Exception as error:  # noqa: BLE001 - one delivery must not stop the others
                 counts["failed"] += 1
@@ -922,6 +928,7 @@ def rebuild_history(
                 log.error("history of delivery %s was not filled: %s: %s", delivery, type(error).__name__, said)
     if appraise:
         appraise_affected(actor)
+    counts["affected"] = len(_store().affected())
     return counts
 
 

@@ -74,7 +74,7 @@ def dump(connect: Any) -> Callable[[str], dict[str, list[Any]]]:
         "FROM line_outcome o JOIN appraisal a ON a.id = o.appraisal",
         "claim_line": f"SELECT {version} WHERE v.id = l.version), to_jsonb(l) - 'version' FROM claim_line l",
         **{
-            name: f"SELECT {version} WHERE v.id = t.version), to_jsonb(t) - 'version' FROM {name} t"
+            name: f"SELECT {version} WHERE v.id = t.version), to_jsonb(t) - 'version' - 'recorded_in' FROM {name} t"
             for name in ("visit", "visit_cost", "visit_person", "visit_device", "visit_bed")
         },
         "finding": f"SELECT {version} WHERE v.id = f.version), a.number, to_jsonb(f) - 'version' - 'appraisal' "

@@ -466,7 +466,8 @@ class AccessLog(Base):
 class Visit(Base):
     """What is kept of a claim version that could be read and that no rule of structure refused, for the rules that look
     at other claims. numbers: insurance numbers (ten digits, `;` list); citizen: citizen id; holder: the name as names
-    are compared; appointed: NGAY_HEN_KL of its XML14; referred: it has an XML13."""
+    are compared; appointed: NGAY_HEN_KL of its XML14; referred: it has an XML13. recorded_in: the transaction, by which
+    an appraisal can say whether it saw this."""
 
     __tablename__ = "visit"
     __table_args__ = (Index("visit_facility", "facility", "ended"),)
@@ -486,22 +487,26 @@ class Visit(Base):
     holder: Mapped[str]
     appointed: Mapped[dt.date | None] = mapped_column(Date)
     referred: Mapped[bool] = mapped_column(Boolean)
+    recorded_in: Mapped[int] = mapped_column(server_default=text("pg_current_xact_id()::text::bigint"))
 
 
 class VisitCost(Base):
-    """What a visit costs within the benefit scope, in đồng: THANH_TIEN_BH, and before TYLE_TT_BH."""
+    """What a visit costs within the benefit scope, in đồng: THANH_TIEN_BH, and before TYLE_TT_BH. recorded_in: as of a
+    visit; it may be filled in later."""
 
     __tablename__ = "visit_cost"
 
     version: Mapped[int] = mapped_column(ForeignKey("visit.version"), primary_key=True, autoincrement=False)
     in_scope: Mapped[Decimal] = mapped_column(_AMOUNT)
     full_price: Mapped[Decimal] = mapped_column(_AMOUNT)
+    recorded_in: Mapped[int] = mapped_column(server_default=text("pg_current_xact_id()::text::bigint"))
 
 
 class VisitPerson(Base):
     """A number by which the person of a visit is known: ten digits of a card, or a citizen id of twelve."""
 
     __tablename__ = "visit_person"
+    __table_args__ = (Index("visit_person_version", "version"),)
 
     key: Mapped[str] = mapped_column(primary_key=True)
     version: Mapped[int] = mapped_column(ForeignKey("visit.version"), primary_key=True)
@@ -511,6 +516,7 @@ class VisitDevice(Base):
     """A supply of a visit that bears a serial number."""
 
     __tablename__ = "visit_device"
+    __table_args__ = (Index("visit_device_version", "version"),)
 
     ma_vat_tu: Mapped[str] = mapped_column(primary_key=True)
     ma_hieu_sp: Mapped[str] = mapped_column(primary_key=True)

@@ -54,7 +54,7 @@ from claim_rules.frames import ClaimTables, texts
 from claim_rules.lines import build, kind_of_care
 from claim_rules.rules.card_register import name_key
 
-DEVICES = "devices"
+DEVICES, DEVICE_VISITS = "devices", "device_visits"
 _TIMES = {"NGAY_VAO": "started", "NGAY_VAO_NOI_TRU": "admitted", "NGAY_RA": "ended"}
 _AS_SENT = ("MA_LOAI_KCB", "MA_DOITUONG_KCB", "MA_BENH_CHINH", "KET_QUA_DTRI", "MA_NOI_DI")
 _HOLDER = ("MA_THE_BHYT", "SO_CCCD", "HO_TEN")
@@ -189,7 +189,8 @@ def frames(
     connection: psycopg.Connection[Any], delivery_id: int, facility: str, tables: ClaimTables
 ) -> dict[str, pd.DataFrame]:
     """Frames of other claims for the rules (claim_rules.engine.Case.history), but for "versions": "order", "visits",
-    "persons", "lines", "devices", "beds", "holders", "deaths", "appointments", "transfers" and "recalled".
+    "persons", "lines", "devices", "device_visits", "beds", "holders", "deaths", "appointments", "transfers" and
+    "recalled".
 
     tables: of the delivery. One query for each frame, whatever the number of claims. Claims of the delivery itself are
     left out, and so are earlier versions of them; "order" says which of its claims a later version replaces. Needs a
@@ -223,7 +224,7 @@ def frames(
         for name, (query, columns) in _FRAMES.items()
     }
     for frame in out.values():
-        for name in ("id", "claim", "received", "approved"):
+        for name in ("id", "claim", "received", "approved", "visits"):
             if name in frame:
                 frame[name] = frame[name].astype("int64")
     holders = out["holders"]
@@ -280,6 +281,7 @@ def _limits() -> dict[str, sql.Composable]:
         "inpatient": sql.Literal(law.load("inpatient")["codes"]),
         "outpatient": sql.Literal(law.load("repeats")["outpatient"]),
         "recalled": sql.Literal(law.load("repeats")["recalled"]),
+        "no_device": sql.Literal(law.load("repeats")["no_device"]),
         "near": sql.Literal(NEAR_DAYS),
     }
 
@@ -315,6 +317,13 @@ v.newest AND v.delivery <> {delivery} AND (v.delivery > {delivery} OR NOT EXISTS
 _TIME = "to_char({} AT TIME ZONE '" + _ZONE + "', 'YYYYMMDDHH24MI')"
 _DAY_OF = "({} AT TIME ZONE '" + _ZONE + "')::date"
 
+# Visits of other deliveries that bear the code c; none is looked at beyond those that tell whether it is a device.
+_BORNE_ELSEWHERE = """
+(SELECT count(*) FROM (
+    SELECT FROM visit_device d JOIN claim_version v ON v.id = d.version AND v.delivery <> {delivery}
+    WHERE d.ma_vat_tu = c.ma_vat_tu AND d.ma_hieu_sp = c.ma_hieu_sp LIMIT {no_device} + 1) those)
+"""
+
 _PREPARE = (
     # A number that many visits bear is a placeholder and nobody's.
     """
@@ -327,6 +336,12 @@ _PREPARE = (
     "CREATE INDEX ON own_person (key)",
     "CREATE INDEX ON own_person (position)",
     "ANALYZE own_visit, own_person, own_device, own_bed",
+    # A code that many visits bear is a product model and no device; no_device + 1 stands for more.
+    f"""
+    CREATE TEMPORARY TABLE own_code ON COMMIT DROP AS
+    SELECT c.ma_vat_tu, c.ma_hieu_sp, {_BORNE_ELSEWHERE} AS visits
+    FROM (SELECT DISTINCT ma_vat_tu, ma_hieu_sp FROM own_device) c
+    """,
     f"""
     CREATE TEMPORARY TABLE own_order ON COMMIT DROP AS
     SELECT o.position, coalesce(seen.received, ({{delivery}}::bigint << 20) + o.position) AS received
@@ -430,11 +445,17 @@ _FRAMES: dict[str, tuple[str, tuple[str, ...]]] = {
     DEVICES: (
         f"""
         SELECT DISTINCT o.position::text, o.ma_vat_tu, o.ma_hieu_sp
-        FROM own_device o JOIN own_order r USING (position) JOIN visit_device e USING (ma_vat_tu, ma_hieu_sp)
+        FROM own_device o JOIN own_order r USING (position) JOIN own_code USING (ma_vat_tu, ma_hieu_sp)
+        JOIN visit_device e USING (ma_vat_tu, ma_hieu_sp)
         JOIN visit s ON s.version = e.version JOIN claim_version v ON v.id = s.version, {_FIRST}
-        WHERE {_RECEIVED} < r.received AND s.ma_doituong_kcb <> ALL({{recalled}}) AND {_STANDS} ORDER BY 1, 2, 3
+        WHERE visits <= {{no_device}} AND {_RECEIVED} < r.received AND s.ma_doituong_kcb <> ALL({{recalled}})
+          AND {_STANDS} ORDER BY 1, 2, 3
         """,
         ("claim", "MA_VAT_TU", "MA_HIEU_SP"),
+    ),
+    DEVICE_VISITS: (
+        "SELECT ma_vat_tu, ma_hieu_sp, visits::text FROM own_code WHERE visits > 0 ORDER BY 1, 2",
+        ("MA_VAT_TU", "MA_HIEU_SP", "visits"),
     ),
     "beds": (
         f"""
@@ -554,18 +575,34 @@ CREATE TEMPORARY TABLE changed_person ON COMMIT DROP AS
 SELECT DISTINCT p.key, p.version FROM changed c JOIN visit_person p USING (version)
 WHERE (SELECT count(*) FROM (SELECT FROM visit_person q WHERE q.key = p.key LIMIT {{no_person}} + 1) those)
       <= {{no_person}};
+
+-- the codes of their devices and of all of this delivery: how many visits of it bear each, and of others
+CREATE TEMPORARY TABLE changed_code ON COMMIT DROP AS
+SELECT c.ma_vat_tu, c.ma_hieu_sp, c.own, {_BORNE_ELSEWHERE} AS elsewhere
+FROM (
+    SELECT e.ma_vat_tu, e.ma_hieu_sp, count(*) FILTER (WHERE w.delivery = {{delivery}}) AS own
+    FROM (SELECT version FROM changed UNION SELECT id FROM claim_version WHERE delivery = {{delivery}}) these
+    JOIN visit_device e USING (version) JOIN claim_version w ON w.id = e.version GROUP BY 1, 2
+) c;
 """
 
-# An appraisal of a delivery that the snapshot does not show yet.
-_UNSEEN = """
-({{snapshot}}::text IS NULL OR EXISTS (
-    SELECT FROM appraisal a WHERE a.delivery = {}.delivery
-    AND NOT pg_visible_in_snapshot(a.recorded_in::text::xid8, {{snapshot}}::pg_snapshot)))
-"""
+
+def _seen(row: str) -> str:
+    """Whether the snapshot shows a row already; null without a snapshot."""
+    return f"pg_visible_in_snapshot({row}.recorded_in::text::xid8, {{snapshot}}::pg_snapshot)"
+
+
+def _unseen(delivery: str) -> str:
+    """Whether an appraisal of a delivery is not shown by the snapshot yet."""
+    return f"""
+    ({{snapshot}}::text IS NULL OR EXISTS (
+        SELECT FROM appraisal a WHERE a.delivery = {delivery} AND NOT {_seen("a")}))
+    """
+
 
 _AFFECTED = f"""
 WITH pair AS (
-    SELECT c.version AS mine, s.version AS other
+    SELECT c.version AS mine, s.version AS other, 'person' AS because
     FROM changed_person p JOIN changed c USING (version) JOIN visit_person q ON q.key = p.key
     JOIN visit s ON s.version = q.version
     WHERE (
@@ -586,28 +623,41 @@ WITH pair AS (
         AND s.started < c.ended + interval '1 year'
     )
     UNION
-    SELECT c.version, d.version
-    FROM changed c JOIN visit_device e USING (version) JOIN visit_device d USING (ma_vat_tu, ma_hieu_sp)
+    SELECT c.version, d.version, 'device'
+    FROM changed c JOIN visit_device e USING (version) JOIN changed_code k USING (ma_vat_tu, ma_hieu_sp)
+    JOIN visit_device d USING (ma_vat_tu, ma_hieu_sp)
+    WHERE k.own + k.elsewhere <= {{no_device}}
+    UNION  -- others that this one would look at, had it seen them, and that do not look at it
+    SELECT c.version, s.version, 'unseen'
+    FROM changed_person p JOIN changed c USING (version) JOIN visit_person q ON q.key = p.key
+    JOIN visit s ON s.version = q.version AND ({{snapshot}}::text IS NULL OR NOT {_seen("s")})
+    WHERE (s.ket_qua_dtri = ANY({{died}}) AND greatest(c.started, c.ended) > s.ended)
+       OR (c.ma_doituong_kcb = '1.5' AND s.facility = {{facility}} AND s.appointed IS NOT NULL AND s.ended <= c.started)
+       OR (c.ma_doituong_kcb = '1.3' AND c.ma_noi_di = s.facility AND c.started >= s.ended - interval '1 day'
+           AND c.started < s.ended + interval '1 year')
     UNION
-    SELECT c.version, b.version
+    SELECT c.version, b.version, 'bed'
     FROM changed c JOIN visit_bed a USING (version) JOIN visit_bed b ON b.facility = a.facility
          AND b.ma_khoa = a.ma_khoa AND b.ma_giuong = a.ma_giuong AND b.started < a.ended AND b.ended > a.started
          AND b.person <> a.person
 ), came AS (
     SELECT DISTINCT p.mine, p.other
-    FROM pair p JOIN changed c ON c.version = p.mine AND c.appointed IS NOT NULL
+    FROM pair p JOIN changed c ON c.version = p.mine AND c.appointed IS NOT NULL AND p.because = 'person'
     JOIN visit s ON s.version = p.other AND s.ma_doituong_kcb = '1.5' AND s.facility = {{facility}}
 ), met AS (
-    SELECT p.mine, v.delivery, c.received < {_RECEIVED} AS later,
+    SELECT p.mine, v.delivery, p.because, c.received < {_RECEIVED} AS later,
+           NOT {_seen("s")} OR EXISTS (SELECT FROM visit_cost k WHERE k.version = s.version AND NOT {_seen("k")})
+           AS filled,  -- what is kept of the other came later than the snapshot, maybe without an appraisal
            c.ma_loai_kcb = ANY({{inpatient}}) OR s.ma_loai_kcb = ANY({{inpatient}}) OR c.ket_qua_dtri = ANY({{died}})
            OR (s.numbers, s.citizen, s.holder) IS DISTINCT FROM (c.numbers, c.citizen, c.holder)
            OR s.ma_doituong_kcb IN ('1.3', '1.5', '8')
            OR (s.facility = {{facility}} AND s.ma_loai_kcb = ANY({{outpatient}}) AND c.ma_loai_kcb = ANY({{outpatient}})
                AND {_DAY_OF.format("s.started")} = {_DAY_OF.format("c.started")}) AS looks_ahead
     FROM (
-        SELECT mine, other FROM pair
+        SELECT mine, other, because FROM pair
         UNION  -- whoever came on a slip, beside others of their persons who came on one
-        SELECT c.mine, q.version FROM came c JOIN visit_person p ON p.version = c.other JOIN visit_person q USING (key)
+        SELECT c.mine, q.version, 'person'
+        FROM came c JOIN visit_person p ON p.version = c.other JOIN visit_person q USING (key)
         JOIN visit s ON s.version = q.version AND s.ma_doituong_kcb = '1.5' AND s.facility = {{facility}}
         WHERE (SELECT count(*) FROM (SELECT FROM visit_person n WHERE n.key = p.key LIMIT {{no_person}} + 1) those)
               <= {{no_person}}
@@ -626,7 +676,20 @@ WITH pair AS (
     ) known WHERE known.now < known.before
 )
 INSERT INTO affected_delivery (delivery, because)
-SELECT met.delivery, {{delivery}} FROM met WHERE later OR looks_ahead
+SELECT met.delivery, {{delivery}} FROM met
+WHERE (later AND because <> 'unseen') OR (looks_ahead AND because IN ('person', 'bed'))
+UNION  -- what looked like a device turns out to be a model
+SELECT v.delivery, {{delivery}} FROM changed_code k JOIN visit_device d USING (ma_vat_tu, ma_hieu_sp)
+JOIN claim_version v ON v.id = d.version AND v.newest AND v.delivery <> {{delivery}}
+WHERE k.elsewhere <= {{no_device}} AND k.own + k.elsewhere > {{no_device}}
+UNION  -- and looked so to this one, which did not see all
+SELECT {{delivery}}, {{delivery}} FROM changed_code k
+WHERE k.own > 0 AND k.own + k.elsewhere > {{no_device}} AND k.own + (
+    SELECT count(*) FROM (
+        SELECT FROM visit_device d JOIN visit s USING (version)
+        JOIN claim_version v ON v.id = d.version AND v.delivery <> {{delivery}}
+        WHERE d.ma_vat_tu = k.ma_vat_tu AND d.ma_hieu_sp = k.ma_hieu_sp AND {_seen("s")} LIMIT {{no_device}} + 1) those
+) <= {{no_device}}
 UNION
 SELECT same.delivery, {{delivery}} FROM same WHERE newest
 UNION  -- it came before what was recorded before it, whose place in the order of receipt it did not know
@@ -637,9 +700,9 @@ SELECT v.delivery, {{delivery}} FROM year JOIN visit s ON s.facility = {{facilit
 JOIN claim_version v ON v.id = s.version AND v.newest AND v.delivery <> {{delivery}}
 UNION
 SELECT {{delivery}}, {{delivery}} FROM met JOIN claim_version v ON v.id = met.mine AND v.delivery = {{delivery}}
-WHERE {_UNSEEN.format("met")}
+WHERE met.filled OR {_unseen("met.delivery")}
 UNION
-SELECT {{delivery}}, {{delivery}} FROM same WHERE {_UNSEEN.format("same")}
+SELECT {{delivery}}, {{delivery}} FROM same WHERE {_unseen("same.delivery")}
 ORDER BY 1
 ON CONFLICT (delivery) DO UPDATE SET because = excluded.because, at = clock_timestamp()
 """

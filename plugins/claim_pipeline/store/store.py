@@ -246,11 +246,12 @@ class Store(Deliveries, Appraisals, Statistics, Validations, Audits):
             versions = _earlier_versions(connection, delivery_id, tables)
             return {"versions": versions} | past.frames(_driver(connection), delivery_id, facility, tables)
 
-    def affected(self) -> dict[int, dt.datetime]:
-        """Recorded deliveries with claims to be appraised again because another delivery came -> since when."""
+    def affected(self, because: Collection[int] | None = None) -> dict[int, dt.datetime]:
+        """Recorded deliveries with claims to be appraised again because another delivery came -> since when; because:
+        those alone that one of these deliveries noted last."""
         with self._engine.connect() as connection:
-            rows = connection.execute(text("SELECT delivery, at FROM affected_delivery ORDER BY delivery"))
-            return {row.delivery: row.at for row in rows}
+            rows = connection.execute(text("SELECT delivery, at, because FROM affected_delivery ORDER BY delivery"))
+            return {row.delivery: row.at for row in rows if because is None or row.because in because}
 
     def no_longer_affected(self, delivery_id: int, since: dt.datetime) -> None:
         """Takes note that a delivery was appraised again; what came after `since` still waits."""
@@ -269,11 +270,11 @@ class Store(Deliveries, Appraisals, Statistics, Validations, Audits):
         with self._engine.connect() as connection:
             return list(connection.execute(_WITHOUT_HISTORY, {"structure": structure}).scalars())
 
-    def fill_history(self, delivery_id: int, tables: ClaimTables, *, note: bool) -> int:
+    def fill_history(self, delivery_id: int, tables: ClaimTables) -> int:
         """Adds what is lacking (`without_history`) of a delivery in one transaction; returns of how many claims.
 
-        tables: as its bytes are read now. note: also takes note of the deliveries whose claims look otherwise beside
-        these (`affected`), this one among them. Raises ValueError where the claims are not those that are recorded.
+        tables: as its bytes are read now. Takes note of the deliveries whose claims look otherwise beside these
+        (`affected`), this one among them. Raises ValueError where the claims are not those that are recorded.
         """
         import pandas as pd
 
@@ -296,7 +297,7 @@ class Store(Deliveries, Appraisals, Statistics, Validations, Audits):
             refused = refused_in_structure(pd.DataFrame(found, columns=["claim", "rule", "severity"]))
             driver = _driver(connection)
             added = fill(driver, delivery_id, row.facility, Kept.of(tables, refused))
-            if added and note:
+            if added:
                 one_at_a_time(driver)
                 note_affected(driver, delivery_id, row.facility, None)
             faults.point("history:filled")

@@ -31,7 +31,7 @@ from claim_pipeline.archive import Archive
 from claim_pipeline.settings import settings
 from claim_pipeline.store import open_store
 from claim_pipeline.workspace import Delivery, Workspace
-from claim_rules import cases, catalogue, expectations
+from claim_rules import cases, catalogue, expectations, law
 from claim_rules.signature import Signature
 
 RUNS = int(os.environ.get("ORDERS_RUNS", "2"))
@@ -267,11 +267,15 @@ def expected(world: World) -> dict[tuple[str, str], set[str]]:
     everything = standing(world)
     known = [one for one in everything if one.stands]
     told: dict[tuple[str, str], set[str]] = {}
+    borne = Counter(visit.serial for delivery in world.deliveries for visit in delivery if not visit.refused)
+    models = {serial for serial, visits in borne.items() if visits > law.load("repeats")["no_device"]}
     for one in everything:
         if not one.stands:
             told[one.key] = {"STR-006"}
             continue
         told[one.key] = {rule for rule in JUDGED if _told(rule, one, [two for two in known if two is not one])}
+        if one.visit.serial in models:
+            told[one.key].discard("DUP-013")
     return told
 
 
@@ -555,8 +559,23 @@ def differing(found: dict[Any, Any], wanted: dict[Any, set[str]]) -> dict[Any, A
     }
 
 
+@pytest.fixture
+def few_visits_are_a_model(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Sets how many visits may bear a code before it counts as a product model and no device."""
+    load = law.load
+
+    def made(no_device: int) -> None:
+        changed = {"repeats": {"no_device": no_device}}
+        monkeypatch.setattr(law, "load", lambda name: load(name) | changed.get(name, {}))
+
+    return made
+
+
 @pytest.mark.parametrize("run", range(RUNS))
-def test_what_stands_in_the_end_depends_on_no_order_of_recording(run: int, taken_in: Any) -> None:
+def test_what_stands_in_the_end_depends_on_no_order_of_recording(
+    run: int, taken_in: Any, few_visits_are_a_model: Any
+) -> None:
+    few_visits_are_a_model((20, 2)[run % 2])
     luck = random.Random(SEED * 1000 + run)
     world = World.at_random(luck, groups=14, deliveries=(4, 5, 7)[run % 3])
     order = list(range(len(world.deliveries)))
@@ -729,3 +748,131 @@ def test_that_there_is_no_slip_is_known_once_a_year_of_claims_is(taken_in: Any, 
         recorded.record(number)
     recorded.settle()
     assert {name: one["rules"] for (_, name), one in recorded.stands().items()} == {"A": {"BEN-015"}, "B": set()}
+
+
+def bearing(serial: str, number: int, name: str = "") -> Visit:
+    """An outpatient visit of somebody with a device; months apart."""
+    one = Person(f"27000001{number:02}", f"0270850001{number:02}", f"Nguyễn Văn {number}")
+    return visit(name or f"V{number}", number * 40 * DAY + 480, 100_000, person=one, serial=serial)
+
+
+def with_device_again(recorded: Any) -> set[str]:
+    return {name for (_, name), one in recorded.stands().items() if "DUP-013" in one["rules"]}
+
+
+def test_a_device_changes_nothing_of_what_was_received_before_it(taken_in: Any) -> None:
+    recorded = taken_in(World([[bearing("SN123456", number)] for number in range(5)]))
+    for number in (0, 1, 3):
+        recorded.record(number)
+        assert recorded.store.affected() == {}
+    assert with_device_again(recorded) == {"V1", "V3"}
+    recorded.record(2)  # received before V3, recorded after it
+    assert set(recorded.store.affected()) == {recorded.ids[3]}
+    recorded.settle()
+    recorded.record(4)
+    assert recorded.store.affected() == {}
+    assert with_device_again(recorded) == {"V1", "V2", "V3", "V4"}
+
+
+def test_a_code_that_many_visits_bear_is_a_model_and_no_device(taken_in: Any, few_visits_are_a_model: Any) -> None:
+    few_visits_are_a_model(3)
+    twice = [bearing("SN123456", 3), bearing("SN123456", 4)]
+    many = [bearing("SN999999", number, f"M{number}") for number in range(4)]
+    recorded = taken_in(World([*([bearing("SN123456", number)] for number in range(3)), twice, twice[:1], many]))
+    for number in range(3):
+        recorded.record(number)
+    assert (with_device_again(recorded), recorded.store.affected()) == ({"V1", "V2"}, {})
+    recorded.record(3)
+    assert set(recorded.store.affected()) == set(recorded.ids[:3])
+    recorded.settle()
+    recorded.record(4)
+    assert recorded.store.affected() == {}  # a visit more is nothing to anybody
+    recorded.record(5)  # four claims of one delivery
+    recorded.settle()
+    assert with_device_again(recorded) == set()
+
+
+def test_who_saw_a_device_where_others_made_it_a_model_is_appraised_again(
+    taken_in: Any, few_visits_are_a_model: Any
+) -> None:
+    few_visits_are_a_model(3)
+    recorded = taken_in(World([[bearing("SN123456", number)] for number in range(5)]))
+    for number in range(2):
+        recorded.record(number)
+    ready = [recorded.appraised(number) for number in (2, 3, 4)]
+    for number, ws in zip((2, 3, 4), ready, strict=True):
+        recorded.store.record(recorded.ids[number], ws, "test")
+    assert recorded.ids[4] in recorded.store.affected()
+    recorded.settle()
+    assert with_device_again(recorded) == set()
+
+
+KEPT = ("visit_cost", "visit_person", "visit_device", "visit_bed", "visit")
+
+
+def forget(recorded: Any, *tables: str) -> None:
+    """What is kept is as a version before the tables left it."""
+    with recorded.store._engine.begin() as connection:
+        connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+        for table in tables:
+            connection.exec_driver_sql(f"DELETE FROM {table}")
+
+
+@pytest.mark.parametrize("lost", [KEPT, KEPT[:1]])
+def test_what_is_filled_in_while_another_is_under_way_is_seen_by_it_in_the_end(
+    taken_in: Any, lost: tuple[str, ...]
+) -> None:
+    """DUP-010: two small visits of one day that together are none; it looks at the cost too."""
+    recorded = taken_in(World([[visit("A", 480, 200_000)], [visit("B", 600, 200_000)]]))
+    recorded.record(0)
+    forget(recorded, *lost)
+    under_way = recorded.appraised(1)
+    tables, _ = recorded.again.tables[recorded.ids[0]]
+    assert recorded.store.fill_history(recorded.ids[0], tables) == 1
+    recorded.store.record(recorded.ids[1], under_way, "test")
+    recorded.settle()
+    assert {name: one["rules"] for (_, name), one in recorded.stands().items()} == {"A": {"DUP-010"}, "B": {"DUP-010"}}
+
+
+def test_a_death_that_is_recorded_while_another_is_under_way_is_seen_by_it_in_the_end(taken_in: Any) -> None:
+    recorded = taken_in(World([[stay("A", 0, 2 * DAY, died=True)], [visit("B", 30 * DAY, 100_000)]]))
+    under_way = recorded.appraised(1)
+    recorded.record(0)
+    recorded.store.record(recorded.ids[1], under_way, "test")
+    recorded.settle()
+    assert {name: one["rules"] for (_, name), one in recorded.stands().items()} == {"A": set(), "B": {"CARD-018"}}
+
+
+def test_what_others_note_meanwhile_waits_for_the_next_run(taken_in: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Traffic that never ends: whatever is appraised again is noted again at once, and others are noted too."""
+    recorded = taken_in(World([[visit(name, 480 + number * 9 * DAY, 100_000)] for number, name in enumerate("ABC")]))
+    for number in range(3):
+        recorded.record(number)
+
+    def note(delivery: int, because: int) -> None:
+        with recorded.store._engine.begin() as connection:
+            connection.exec_driver_sql(
+                "INSERT INTO affected_delivery (delivery, because) VALUES (%s, %s) ON CONFLICT (delivery) "
+                "DO UPDATE SET because = excluded.because, at = clock_timestamp()",
+                (delivery, because),
+            )
+
+    first, second, traffic = recorded.ids
+    done = []
+    again = steps.appraise_again
+
+    def under_traffic(deliveries: list[int], actor: str, cause: str) -> dict[str, int]:
+        done.extend(deliveries)
+        assert len(done) < 9, "it goes on for ever"
+        counts = again(deliveries, actor, cause)
+        note(deliveries[0], traffic)
+        if deliveries == [first] and len(done) == 1:
+            note(second, first)  # its own work
+        note(traffic, traffic)
+        return counts
+
+    monkeypatch.setattr(steps, "appraise_again", under_traffic)
+    note(first, traffic)
+    assert steps.appraise_affected("test")["same"] == 2
+    assert done == [first, second]
+    assert set(recorded.store.affected()) == {*recorded.ids}
