@@ -223,6 +223,7 @@ class Again:
             raise ValueError("what rests on a supposition is not recorded")
         while True:
             told = self.compare(delivery_id, month, basis, run)
+            tell_failed_rules(self.store, delivery_id, told["facility"], told.get("failed_rules", []))
             if not told["changed"]:
                 return None
             ws = Workspace(run / str(delivery_id))
@@ -294,6 +295,19 @@ class Again:
         return difference.report(
             about, found.claims.assign(MA_CSKCB=facility, delivery=appraisal.delivery), found.rules
         )
+
+
+def tell_failed_rules(store: Store, delivery: int, facility: str, failed: list[dict[str, str]]) -> None:
+    """Notes for the operator the rules that could not run: their claims are referred, and somebody must see to it."""
+    if failed:
+        rules = ", ".join(entry["rule"] for entry in failed)
+        said = {
+            "message_vi": f"Quy tắc {rules} không chạy được trên lô {delivery}; hồ sơ liên quan chuyển người xem xét. "
+            "Xem nhật ký bước appraise, sửa nguyên nhân rồi chạy giamdinh reappraise.",
+            "message_en": f"Rules {rules} could not run on delivery {delivery}; their claims are referred. "
+            "See the log of the step appraise, mend the cause, then run giamdinh reappraise.",
+        }
+        store.notice("rule-error", facility, f"#{delivery}", {"delivery": delivery, "failed": failed} | said)
 
 
 @dataclass(frozen=True)

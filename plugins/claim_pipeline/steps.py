@@ -329,12 +329,13 @@ def _step(step: str, row: DeliveryRow, ws: Workspace) -> None:
     if step == "extract" and row.intake_fault is not None:
         raise _checksum_failed()
     if step == "appraise":
+        from claim_pipeline import again
         from claim_pipeline.workspace import RESTS_ON
 
         _tell_unknown_facility(row)
         known, used = _reference()
         step_on_files(step, ws, used.of(ws.read_tables()), _history(row.id, ws), known=known)
-        _tell_failed_rules(row, ws.read_json(RESTS_ON)["failed"])
+        again.tell_failed_rules(_store(), row.id, row.facility, ws.read_json(RESTS_ON)["failed"])
     else:
         # only codes that an export has in another form are told by reference data before the rules
         open_codes = step == "transform" and ws.has_frame("open-codes")
@@ -353,19 +354,6 @@ def _keep_history(ws: Workspace) -> None:
 
     if (ws.folder / HISTORY).exists():
         _archive().keep(ws.folder / HISTORY)
-
-
-def _tell_failed_rules(row: DeliveryRow, failed: list[dict[str, str]]) -> None:
-    """Rules that could not run: the claims are referred, and an operator must see to the rule."""
-    if failed:
-        rules = ", ".join(entry["rule"] for entry in failed)
-        said = {
-            "message_vi": f"Quy tắc {rules} không chạy được trên lô {row.id}; hồ sơ liên quan chuyển người xem xét. "
-            "Xem nhật ký bước appraise, sửa nguyên nhân rồi chạy giamdinh reappraise.",
-            "message_en": f"Rules {rules} could not run on delivery {row.id}; their claims are referred. "
-            "See the log of the step appraise, mend the cause, then run giamdinh reappraise.",
-        }
-        _store().notice("rule-error", row.facility, f"#{row.id}", {"delivery": row.id, "failed": failed} | said)
 
 
 def _tell_unknown_facility(row: DeliveryRow) -> None:
@@ -834,7 +822,6 @@ def appraise_again(deliveries: Iterable[int], actor: str, cause: str) -> dict[st
                     in_force = in_force or _in_force()
                     basis = in_force
                 told = _again().compare(delivery, None, basis, run)
-                _tell_failed_rules(row, told.get("failed_rules", []))
                 made = _again().write(delivery, None, basis, run, actor, cause)
                 shutil.rmtree(run / str(delivery), ignore_errors=True)
                 counts["changed" if made else "failed" if told["problem"] else "same"] += 1

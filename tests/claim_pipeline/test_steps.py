@@ -654,9 +654,9 @@ def test_claims_of_an_older_version_get_what_the_rules_of_other_claims_need(
     assert "không được 3" in rebuild(code=2)  # nothing could be done
 
 
-@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("again", ["", "history", "reappraisal"])
 def test_a_rule_that_cannot_run_is_told_to_the_operator_and_its_claims_are_referred(
-    place: Path, url: str, connect: Any, monkeypatch: pytest.MonkeyPatch, again: bool
+    place: Path, url: str, connect: Any, monkeypatch: pytest.MonkeyPatch, again: str
 ) -> None:
     from claim_rules import catalogue
 
@@ -673,7 +673,13 @@ def test_a_rule_that_cannot_run_is_told_to_the_operator_and_its_claims_are_refer
     if again:
         with connect(url) as connection:
             [(delivery,)] = connection.execute("SELECT id FROM delivery").fetchall()
-        assert steps.appraise_again([delivery], "test", "history")["changed"] == 1
+        done = (
+            steps.appraise_again([delivery], "test", "history")
+            if again == "history"
+            else steps.reappraisal("202508").write([delivery], "test")
+        )
+        assert done["changed"] == 1
+        steps.answer_again("test")
     else:
         assert steps.run_all("test")["answered"] == 1
     assert standing(connect, url) == {"A": ("referred", [])}

@@ -703,6 +703,13 @@ SELECT {{delivery}}, {{delivery}} FROM met JOIN claim_version v ON v.id = met.mi
 WHERE met.filled OR {_unseen("met.delivery")}
 UNION
 SELECT {{delivery}}, {{delivery}} FROM same WHERE {_unseen("same.delivery")}
+UNION  -- it did not see that a year of the facility's claims is known
+SELECT {{delivery}}, {{delivery}} FROM changed c JOIN claim_version v ON v.id = c.version AND v.delivery = {{delivery}}
+WHERE c.ma_doituong_kcb = '1.5'
+  AND EXISTS (SELECT FROM visit s JOIN claim_version w ON w.id = s.version AND w.delivery <> {{delivery}}
+              WHERE s.facility = {{facility}} AND s.ended <= c.started - interval '1 year')
+  AND NOT EXISTS (SELECT FROM visit s WHERE s.facility = {{facility}} AND s.ended <= c.started - interval '1 year'
+                  AND {_seen("s")})
 ORDER BY 1
 ON CONFLICT (delivery) DO UPDATE SET because = excluded.because, at = clock_timestamp()
 """

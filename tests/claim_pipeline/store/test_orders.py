@@ -834,13 +834,32 @@ def test_what_is_filled_in_while_another_is_under_way_is_seen_by_it_in_the_end(
     assert {name: one["rules"] for (_, name), one in recorded.stands().items()} == {"A": {"DUP-010"}, "B": {"DUP-010"}}
 
 
-def test_a_death_that_is_recorded_while_another_is_under_way_is_seen_by_it_in_the_end(taken_in: Any) -> None:
-    recorded = taken_in(World([[stay("A", 0, 2 * DAY, died=True)], [visit("B", 30 * DAY, 100_000)]]))
+@pytest.mark.parametrize(
+    ("other", "mine", "rule"),
+    [
+        (stay("A", 0, 2 * DAY, died=True), visit("B", 30 * DAY, 100_000), "CARD-018"),
+        (visit("A", -400 * DAY, 100_000), visit("B", 480, 100_000, code="1.5"), "BEN-015"),
+        (
+            visit("A", 480, 100_000, appointed=9 * DAY),
+            visit("B", 60 * DAY + 480, 100_000, code="1.5"),
+            "BEN-015",
+        ),
+        (
+            visit("A", 480, 100_000, facility="27002", referred=True),
+            visit("B", 60 * DAY + 480, 100_000, code="1.3", came_from="27002"),
+            "BEN-014",
+        ),
+    ],
+)
+def test_what_is_recorded_while_another_is_under_way_is_seen_by_it_in_the_end(
+    taken_in: Any, other: Visit, mine: Visit, rule: str
+) -> None:
+    recorded = taken_in(World([[other], [mine]]))
     under_way = recorded.appraised(1)
     recorded.record(0)
     recorded.store.record(recorded.ids[1], under_way, "test")
     recorded.settle()
-    assert {name: one["rules"] for (_, name), one in recorded.stands().items()} == {"A": set(), "B": {"CARD-018"}}
+    assert {name: one["rules"] for (_, name), one in recorded.stands().items()} == {"A": set(), "B": {rule}}
 
 
 def test_what_others_note_meanwhile_waits_for_the_next_run(taken_in: Any, monkeypatch: pytest.MonkeyPatch) -> None:
