@@ -36,6 +36,12 @@ _SYLLABLE = re.compile(
     "|uy(?:a|ch|ên|êt|n|nh|t|u)?|u(?:a|c|i|m|n|ng|p|t)?|ươ(?:c|i|m|n|ng|p|t|u)|ư(?:a|c|i|m|n|ng|t|u)?"
     "|y(?:êm|ên|êng|êt|êu|n|t)?)"
 )
+_MARKED_CONSONANT = re.compile("[^aeiouy\u0302\u0306\u031b][\u0300\u0301\u0303\u0309\u0323]")
+_MARKED_GLIDE = re.compile(
+    "(?!(?:qui|giu)[\u0300\u0301\u0303\u0309\u0323]$).*"
+    "(?:a[iouy]|\u00e2[uy]|eo|\u00eau|iu|[o\u00f4\u01a1u\u01b0]i|\u01b0u)[\u0300\u0301\u0303\u0309\u0323]"
+)
+"""A tone on the glide that closes a syllable ("quaò"): it stands on the vowel before."""
 
 
 def convert(text: str, scheme: str) -> str:
@@ -85,11 +91,15 @@ def to_unicode(column: pa.Array, prior: str | None = None) -> tuple[pa.Array, st
 @lru_cache(maxsize=50_000)
 def _is_vietnamese(word: str, scheme: str | None) -> bool:
     read = unicodedata.normalize("NFC", word) if scheme is None else convert(word, scheme)
-    if read.isascii():
+    if read.isascii() or (read[:1].islower() and not read.islower()):  # a capital within: a letter that is none
         return False
     apart = unicodedata.normalize("NFD", read.lower())
     tones = sum(char in _TONES for char in apart)
     bare = unicodedata.normalize("NFC", "".join(char for char in apart if char not in _TONES))
+    if tones and (
+        _MARKED_CONSONANT.search(apart) or (apart[-1] in _TONES and _MARKED_GLIDE.fullmatch(bare + apart[-1]))
+    ):
+        return False
     return tones <= 1 and _SYLLABLE.fullmatch(bare) is not None
 
 
