@@ -142,7 +142,7 @@ class Bench:
         return row.delivery_id, ws
 
     def cpu(self) -> float:
-        """CPU seconds of this process and of PostgreSQL's that live now."""
+        """CPU seconds of this process and of PostgreSQL's, of those that ended too."""
         spent = time.process_time()
         for process in (self.server, *self.server.children()):
             try:
@@ -150,6 +150,8 @@ class Bench:
             except psutil.NoSuchProcess:
                 continue
             spent += times.user + times.system
+            if process is self.server:
+                spent += times.children_user + times.children_system
         return spent
 
     def least(self, do: Callable[[], object]) -> tuple[float, float]:
@@ -196,6 +198,8 @@ class Bench:
             recording.write(connection, number, facility, "bench")
             note_affected(connection, number, facility, recording.rests_on.get("seen"))
             connection.rollback()
+            ended = psutil.Process(connection.info.backend_pid)
+        psutil.wait_procs([ended], timeout=10)
 
     def analyse(self) -> None:
         with self.sql() as connection:

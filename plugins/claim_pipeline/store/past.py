@@ -595,8 +595,8 @@ def _seen(row: str) -> str:
 def _unseen(delivery: str) -> str:
     """Whether an appraisal of a delivery is not shown by the snapshot yet."""
     return f"""
-    ({{snapshot}}::text IS NULL OR EXISTS (
-        SELECT FROM appraisal a WHERE a.delivery = {delivery} AND NOT {_seen("a")}))
+    ({{snapshot}}::text IS NULL
+     OR (SELECT coalesce(bool_or(NOT {_seen("a")}), false) FROM appraisal a WHERE a.delivery = {delivery}))
     """
 
 
@@ -646,8 +646,9 @@ WITH pair AS (
     JOIN visit s ON s.version = p.other AND s.ma_doituong_kcb = '1.5' AND s.facility = {{facility}}
 ), met AS (
     SELECT p.mine, v.delivery, p.because, c.received < {_RECEIVED} AS later,
-           NOT {_seen("s")} OR EXISTS (SELECT FROM visit_cost k WHERE k.version = s.version AND NOT {_seen("k")})
-           AS filled,  -- what is kept of the other came later than the snapshot, maybe without an appraisal
+           -- what is kept of the other came later than the snapshot: with an appraisal, or filled in without one
+           NOT {_seen("s")} OR (SELECT NOT {_seen("k")} FROM visit_cost k WHERE k.version = s.version)
+           OR {_unseen("v.delivery")} AS unseen,
            c.ma_loai_kcb = ANY({{inpatient}}) OR s.ma_loai_kcb = ANY({{inpatient}}) OR c.ket_qua_dtri = ANY({{died}})
            OR (s.numbers, s.citizen, s.holder) IS DISTINCT FROM (c.numbers, c.citizen, c.holder)
            OR s.ma_doituong_kcb IN ('1.3', '1.5', '8')
@@ -664,7 +665,7 @@ WITH pair AS (
     ) p JOIN claim_version v ON v.id = p.other AND v.newest AND v.delivery <> {{delivery}}
     JOIN visit s ON s.version = p.other JOIN changed c ON c.version = p.mine AND c.claim <> v.claim, {_FIRST}
 ), same AS (  -- other versions of its claims
-    SELECT v.delivery, v.newest
+    SELECT v.delivery, v.newest, {_unseen("v.delivery")} AS unseen
     FROM claim_version mine JOIN claim_version v ON v.claim = mine.claim AND v.delivery <> {{delivery}}
     WHERE mine.delivery = {{delivery}} AND NOT mine.duplicate AND NOT v.duplicate
 ), year AS (  -- from when a year of the facility's claims is known: with this delivery, and before it
@@ -700,16 +701,18 @@ SELECT v.delivery, {{delivery}} FROM year JOIN visit s ON s.facility = {{facilit
 JOIN claim_version v ON v.id = s.version AND v.newest AND v.delivery <> {{delivery}}
 UNION
 SELECT {{delivery}}, {{delivery}} FROM met JOIN claim_version v ON v.id = met.mine AND v.delivery = {{delivery}}
-WHERE met.filled OR {_unseen("met.delivery")}
+WHERE met.unseen
 UNION
-SELECT {{delivery}}, {{delivery}} FROM same WHERE {_unseen("same.delivery")}
+SELECT {{delivery}}, {{delivery}} FROM same WHERE same.unseen
 UNION  -- it did not see that a year of the facility's claims is known
 SELECT {{delivery}}, {{delivery}} FROM changed c JOIN claim_version v ON v.id = c.version AND v.delivery = {{delivery}}
 WHERE c.ma_doituong_kcb = '1.5'
-  AND EXISTS (SELECT FROM visit s JOIN claim_version w ON w.id = s.version AND w.delivery <> {{delivery}}
-              WHERE s.facility = {{facility}} AND s.ended <= c.started - interval '1 year')
-  AND NOT EXISTS (SELECT FROM visit s WHERE s.facility = {{facility}} AND s.ended <= c.started - interval '1 year'
-                  AND {_seen("s")})
+  AND c.started - interval '1 year' >= (
+      SELECT s.ended FROM visit s WHERE s.facility = {{facility}} AND s.ended IS NOT NULL
+      AND (SELECT w.delivery FROM claim_version w WHERE w.id = s.version) <> {{delivery}} ORDER BY s.ended LIMIT 1)
+  AND (c.started - interval '1 year' >= (
+      SELECT s.ended FROM visit s WHERE s.facility = {{facility}} AND s.ended IS NOT NULL AND {_seen("s")}
+      ORDER BY s.ended LIMIT 1)) IS NOT TRUE
 ORDER BY 1
 ON CONFLICT (delivery) DO UPDATE SET because = excluded.because, at = clock_timestamp()
 """

@@ -247,13 +247,11 @@ FROM (
     FROM incoming_version
 ) i
 LEFT JOIN claim c ON c.facility = %(facility)s AND c.ma_lk = i.ma_lk
-LEFT JOIN (
-    SELECT v.claim, count(*) FILTER (WHERE v.delivery < %(delivery)s) AS earlier,
+LEFT JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE v.delivery < %(delivery)s) AS earlier,
            count(*) FILTER (WHERE v.delivery > %(delivery)s) AS later
-    FROM claim_version v WHERE NOT v.duplicate AND v.claim IN (
-        SELECT c.id FROM claim c JOIN incoming_version i ON c.ma_lk = i.ma_lk AND c.facility = %(facility)s)
-    GROUP BY v.claim
-) other ON other.claim = c.id
+    FROM claim_version v WHERE v.claim = c.id AND NOT v.duplicate
+) other ON true
 ORDER BY i.position
 """
 
